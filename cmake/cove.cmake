@@ -1,0 +1,79 @@
+# Layers: a folder, a library, and what it may include.
+#
+# A layer's sources see only the headers of the layers that it names in NEEDS: each layer has an include
+# directory of its own with one link in it, so an include of any other layer does not compile. NEEDS may name
+# only layers that stand before it in COVE_LAYERS.
+set(COVE_LAYERS base rpc journal effect target chain property template image hypervisor machine metadata
+                install instance builder)
+set(COVE_LAYER_DIR ${CMAKE_SOURCE_DIR}/build/layers)  # shared by all presets, so that ccache finds equal paths
+
+function(cove_options target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wimplicit-fallthrough
+                                           $<$<BOOL:${COVE_WERROR}>:-Werror>)
+endfunction()
+
+# cove_layer(NAME NEEDS layer… LIBRARIES library… SOURCES file… TESTS file… SCHEMAS file.capnp…)
+function(cove_layer name)
+  cmake_parse_arguments(L "" "" "NEEDS;LIBRARIES;SOURCES;TESTS;SCHEMAS" ${ARGN})
+  list(FIND COVE_LAYERS ${name} place)
+  if(place LESS 0)
+    message(FATAL_ERROR "layer ${name} is not in COVE_LAYERS")
+  endif()
+  set(needs)
+  foreach(need ${L_NEEDS})
+    list(FIND COVE_LAYERS ${need} other)
+    if(other LESS 0 OR NOT other LESS place)
+      message(FATAL_ERROR "layer ${name} may not include ${need}: it does not stand before it")
+    endif()
+    list(APPEND needs cove_${need})
+  endforeach()
+  file(MAKE_DIRECTORY ${COVE_LAYER_DIR}/${name})
+  file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR} ${COVE_LAYER_DIR}/${name}/${name} SYMBOLIC)
+  set(generated)
+  foreach(schema ${L_SCHEMAS})
+    list(APPEND generated ${COVE_GENERATED}/${name}/${schema}.c++)
+  endforeach()
+  if(L_SCHEMAS)
+    set(outputs)
+    foreach(schema ${L_SCHEMAS})
+      list(APPEND outputs ${COVE_GENERATED}/${name}/${schema}.c++ ${COVE_GENERATED}/${name}/${schema}.h)
+    endforeach()
+    file(MAKE_DIRECTORY ${COVE_GENERATED}/${name})
+    add_custom_command(
+      OUTPUT ${outputs}
+      COMMAND capnp compile -oc++:${COVE_GENERATED}/${name} --src-prefix=. ${L_SCHEMAS}
+      WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}
+      DEPENDS ${L_SCHEMAS}
+      COMMENT "Compiling schemas of ${name}")
+    set_source_files_properties(${generated} PROPERTIES COMPILE_OPTIONS "-w")
+  endif()
+  add_library(cove_${name} STATIC ${L_SOURCES} ${generated})
+  target_include_directories(cove_${name} PUBLIC ${COVE_LAYER_DIR}/${name})
+  if(L_SCHEMAS)
+    target_include_directories(cove_${name} SYSTEM PUBLIC ${COVE_GENERATED})
+  endif()
+  target_link_libraries(cove_${name} PUBLIC ${needs} ${L_LIBRARIES})
+  cove_options(cove_${name})
+  if(COVE_TESTS AND L_TESTS)
+    add_executable(${name}_test ${L_TESTS})
+    target_link_libraries(${name}_test PRIVATE cove_${name} GTest::gmock_main)
+    cove_options(${name}_test)
+    set_target_properties(${name}_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+    gtest_discover_tests(${name}_test TEST_PREFIX unit. DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 120 LABELS unit)
+  endif()
+endfunction()
+
+# cove_program(NAME NEEDS layer… LIBRARIES library… SOURCES file… [STATIC])
+function(cove_program name)
+  cmake_parse_arguments(P "STATIC" "" "NEEDS;LIBRARIES;SOURCES" ${ARGN})
+  add_executable(${name} ${P_SOURCES})
+  list(TRANSFORM P_NEEDS PREPEND cove_)
+  target_link_libraries(${name} PRIVATE ${P_NEEDS} ${P_LIBRARIES})
+  cove_options(${name})
+  if(P_STATIC)
+    target_link_options(${name} PRIVATE -static)
+  elseif(NOT COVE_SANITIZED)
+    target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc)
+  endif()
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+endfunction()

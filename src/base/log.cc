@@ -1,0 +1,33 @@
+#include "base/log.h"
+
+#include <array>
+#include <cstdio>
+#include <ctime>
+#include <unistd.h>
+
+#include "base/text.h"
+
+namespace cove {
+
+void Log::write(Level level, std::string_view message) const {
+  constexpr std::array<const char*, 4> kNames = {"debug", "info", "warning", "error"};
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  tm parts{};
+  ::gmtime_r(&now.tv_sec, &parts);
+  char time[40];
+  size_t n = std::strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%S", &parts);
+  std::snprintf(time + n, sizeof time - n, ".%03ldZ", now.tv_nsec / 1'000'000);
+  std::string line = str("{\"time\":\"", time, "\",\"level\":\"", kNames[static_cast<size_t>(level)],
+                         "\",\"program\":\"", program_, "\",\"msg\":\"");
+  // Escaped text holds no control character, so only quotes and backslashes are left for JSON.
+  for (char c : escapeForTerminal(message)) {
+    if (c == '"' || c == '\\') line += '\\';
+    line += c;
+  }
+  line += "\"}\n";
+  // One write a line, so that lines of several processes do not mix; a full disk must not end the daemon.
+  [[maybe_unused]] ssize_t written = ::write(out_.get(), line.data(), line.size());
+}
+
+}  // namespace cove

@@ -1,0 +1,32 @@
+@0xb6f2d80c5f1e4a93;
+# What cove-agent serves over the instance's own virtio port, beside the Target. Its caller is the supervisor.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("cove::rpc");
+using import "target.capnp".Target;
+
+struct GuestUser {
+  name @0 :Text;              # [a-z_][a-z0-9_-]{0,31}
+  uid @1 :UInt32;             # 0: root, whom nobody needs to make
+  gid @2 :UInt32;
+  comment @3 :Text;
+}
+
+struct GuestConfig {
+  hostname @0 :Text;
+  user @1 :GuestUser;
+  authorizedKeys @2 :List(Text);   # lines of authorized_keys, for the user and for root
+  timeNs @3 :Int64;                # the host's clock, since the epoch
+}
+
+interface Agent {
+  target @0 () -> (target :Target);
+  configure @1 (config :GuestConfig);
+  # Once an epoch, before any command. Idempotent.
+  waitReady @2 () -> (degraded :Bool, failedUnits :List(Text));
+  # Answered when the guest's init says that default.target is reached.
+  powerOff @3 ();
+  # Starts an orderly shutdown; the machine's end is the answer that counts.
+  sshHostKey @4 () -> (publicKey :Text);
+  # "ssh-ed25519 AAAA…"; the key is made when there is none.
+}

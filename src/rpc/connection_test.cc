@@ -1,0 +1,77 @@
+#include "rpc/connection.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "rpc/co.h"
+#include "rpc/vm.capnp.h"
+
+namespace cove {
+namespace {
+
+struct SocketServer final : rpc::Socket::Server {
+  Fd fd_;
+  explicit SocketServer(Fd fd) : fd_(std::move(fd)) {}
+  kj::Maybe<int> getFd() override { return fd_.get(); }
+};
+
+struct SupervisorServer final : rpc::Supervisor::Server {
+  Fd given;
+  kj::Promise<void> introduce(IntroduceContext context) override {
+    auto [ours, theirs] = makeSocketPair(SOCK_STREAM);
+    given = std::move(ours);
+    context.getResults().setSocket(kj::heap<SocketServer>(std::move(theirs)));
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> stop(StopContext) override { return refuse(); }
+  co::Co<void> refuse() {
+    throw Error("cannot stop it").hint("wait").status(Exit::kRefused);
+    co_return;
+  }
+};
+
+TEST(Connection, PassesDescriptorsAndErrors) {
+  auto io = kj::setupAsyncIo();
+  auto [a, b] = makeSocketPair(SOCK_STREAM);
+  auto server = kj::heap<SupervisorServer>();
+  SupervisorServer& seen = *server;
+  Connection serving(*io.lowLevelProvider, std::move(a), Side::kServer, kj::mv(server));
+  Connection calling(*io.lowLevelProvider, std::move(b), Side::kClient);
+  auto client = calling.bootstrap<rpc::Supervisor>();
+  auto socket = client.introduceRequest().send().wait(io.waitScope).getSocket();
+  auto fd = socket.getFd().wait(io.waitScope);
+  int number = -1;
+  KJ_IF_MAYBE (n, fd) number = *n;
+  ASSERT_GE(number, 0);
+  ASSERT_EQ(::write(number, "x", 1), 1);
+  char c = 0;
+  ASSERT_EQ(::read(seen.given.get(), &c, 1), 1);
+  EXPECT_EQ(c, 'x');
+  try {
+    client.stopRequest().send().ignoreResult().wait(io.waitScope);
+    FAIL();
+  } catch (const kj::Exception& e) {
+    Error error = fromKj(e);
+    EXPECT_EQ(error.message(), "cannot stop it");
+    EXPECT_EQ(error.status(), Exit::kRefused);
+  }
+}
+
+TEST(Connection, SocketsOfDirectoriesDeeperThanSunPath) {
+  char base[] = "/tmp/cove-test-XXXXXX";
+  ASSERT_NE(::mkdtemp(base), nullptr);
+  std::string deep = std::string(base) + "/" + std::string(200, 'd');
+  ASSERT_EQ(::mkdir(deep.c_str(), 0700), 0);
+  Fd dir = openPrivateDir(deep);
+  Fd listening = listenUnix(dir, "s");
+  EXPECT_EQ(peerOf(connectUnix(dir, "s")).uid, ::geteuid());
+  EXPECT_THROW(connectUnix(dir, "none"), Error);
+  ::unlinkat(dir.get(), "s", 0);
+  ::rmdir(deep.c_str());
+  ::rmdir(base);
+}
+
+}  // namespace
+}  // namespace cove

@@ -1,0 +1,95 @@
+@0xe5b7c4902f6ad138;
+# coved, one per user and state directory, on its client socket.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("cove::rpc");
+using import "agent.capnp".GuestUser;
+using import "vm.capnp".VmStatus;
+using import "vm.capnp".VmState;
+using import "vm.capnp".Socket;
+
+const protocol :UInt32 = 1;
+
+struct Hello {
+  protocol @0 :UInt32;
+  buildId @1 :Text;
+  stateDirectory @2 :Text;      # device and inode, "DEV:INO"
+  generation @3 :UInt64;        # of the configuration
+}
+
+struct InstanceSpec {
+  name @0 :Text;                # empty: one is made
+  os @1 :Text;                  # "debian:12"
+  variant @2 :Text;             # empty: default
+  cpus @3 :UInt16;              # 0: min(4, the host's)
+  memoryMiB @4 :UInt32;         # 0: default
+  diskBytes @5 :UInt64;         # 0: 100 GiB
+  ephemeral @6 :Bool;           # `cove run`: deleted when its lease ends
+  user @7 :GuestUser;
+}
+
+struct InstanceInfo {
+  name @0 :Text;
+  id @1 :Text;                  # UUID
+  created @2 :Bool;             # never started yet
+  vm @3 :VmStatus;              # meaningful unless created
+  spec @4 :InstanceSpec;        # as resolved
+  directory @5 :Text;
+  image @6 :Text;               # digest
+  createdAt @7 :Int64;          # seconds since the epoch
+  accelerator @8 :Text;
+  diskUsed @9 :UInt64;          # bytes on the host
+  operation @10 :Text;          # what is under way, or empty
+}
+
+struct ImageInfo {
+  digest @0 :Text;
+  os @1 :Text;
+  variant @2 :Text;
+  builtAt @3 :Int64;
+  size @4 :UInt64;              # bytes on the host
+  usedBy @5 :List(Text);        # instances
+}
+
+struct DaemonInfo {
+  pid @0 :Int32;
+  version @1 :Text;
+  buildId @2 :Text;
+  stateDirectory @3 :Text;
+  socket @4 :Text;
+  log @5 :Text;
+  startedAt @6 :Int64;
+  idleTimeoutMs @7 :UInt64;     # 0: never ends by itself
+  idleLeftMs @8 :UInt64;
+  clients @9 :UInt32;
+  operations @10 :List(Text);
+  machines @11 :UInt32;         # running
+}
+
+interface Progress {
+  report @0 (step :Text, done :UInt64, total :UInt64) -> ();
+  # total 0: unknown. Dropped when the client is gone; work goes on, except where it says otherwise.
+}
+
+interface Daemon {
+  hello @0 () -> (hello :Hello);
+  state @1 () -> (info :DaemonInfo);
+  shutdown @2 ();               # drains operations; machines go on
+
+  create @3 (spec :InstanceSpec, progress :Progress) -> (name :Text);
+  # Refused when the name is taken. Dropping the call undoes it.
+  start @4 (name :Text, progress :Progress);
+  # Answered when the supervisor runs; its Session says what becomes of the machine. Running already: no error.
+  run @5 (spec :InstanceSpec, progress :Progress) -> (name :Text, socket :Socket);
+  # create, start and connect with the lease.
+  connect @6 (name :Text) -> (socket :Socket);   # a Session (vm.capnp)
+  stop @7 (name :Text, force :Bool, timeoutMs :UInt64);
+  delete @8 (name :Text, force :Bool);           # a running one only with force
+  list @9 () -> (instances :List(InstanceInfo));
+  info @10 (name :Text) -> (info :InstanceInfo);
+  keep @11 (name :Text);        # an ephemeral instance becomes a lasting one
+
+  images @12 () -> (images :List(ImageInfo));
+  imagePull @13 (os :Text, variant :Text, progress :Progress) -> (digest :Text);  # builds anew
+  imageDelete @14 (digest :Text);                # refused while in use
+}
