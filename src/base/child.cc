@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <linux/close_range.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
@@ -143,6 +144,8 @@ Child Child::start(Spec spec) {
     }
     // The program's own descriptor moves above all numbers in use, O_CLOEXEC.
     if (code == 0) {
+      // What our own parent left open without O_CLOEXEC is not for the child either.
+      ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
       if (spec.program) wanted.emplace_back(900, spec.program.get());
       wanted.emplace_back(901, failure.write.get());
       code = placeDescriptors(wanted);
