@@ -38,10 +38,13 @@ function(cove_layer name)
     foreach(schema ${L_SCHEMAS})
       list(APPEND outputs ${COVE_GENERATED}/${name}/${schema}.c++ ${COVE_GENERATED}/${name}/${schema}.h)
     endforeach()
-    file(MAKE_DIRECTORY ${COVE_GENERATED}/${name})
+    file(MAKE_DIRECTORY ${COVE_GENERATED}/${name} ${CMAKE_CURRENT_BINARY_DIR}/schemas)
+    list(TRANSFORM outputs REPLACE ".*/" "${CMAKE_CURRENT_BINARY_DIR}/schemas/" OUTPUT_VARIABLE fresh)
+    # Copied only where they differ: all presets share them, and none may make the others' objects out of date.
     add_custom_command(
       OUTPUT ${outputs}
-      COMMAND capnp compile -oc++:${COVE_GENERATED}/${name} --src-prefix=. ${L_SCHEMAS}
+      COMMAND capnp compile -oc++:${CMAKE_CURRENT_BINARY_DIR}/schemas --src-prefix=. ${L_SCHEMAS}
+      COMMAND ${CMAKE_COMMAND} -E copy_if_different ${fresh} ${COVE_GENERATED}/${name}
       WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}
       DEPENDS ${L_SCHEMAS}
       COMMENT "Compiling schemas of ${name}")
@@ -63,6 +66,8 @@ function(cove_layer name)
   endif()
 endfunction()
 
+add_custom_target(programs)  # all of them, without the tests: what ./try builds
+
 # cove_program(NAME NEEDS layer… LIBRARIES library… SOURCES file… [STATIC])
 function(cove_program name)
   cmake_parse_arguments(P "STATIC" "" "NEEDS;LIBRARIES;SOURCES" ${ARGN})
@@ -76,4 +81,5 @@ function(cove_program name)
     target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc)
   endif()
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+  add_dependencies(programs ${name})
 endfunction()
