@@ -7,9 +7,19 @@
 
 namespace cove {
 
+namespace internal {
+template <typename T>
+decltype(auto) piece(T&& part) {
+  if constexpr (std::is_same_v<std::decay_t<T>, std::string_view>)
+    return kj::arrayPtr(part.data(), part.size());  // unknown to kj::str
+  else
+    return std::forward<T>(part);
+}
+}  // namespace internal
+
 template <typename... A>
 std::string str(A&&... parts) {
-  kj::String text = kj::str(std::forward<A>(parts)...);
+  kj::String text = kj::str(internal::piece(std::forward<A>(parts))...);
   return {text.begin(), text.size()};
 }
 
