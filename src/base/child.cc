@@ -47,7 +47,9 @@ std::string findProgram(const std::string& name) {
   throw Error("cannot run " + name + ": not found in PATH");
 }
 
-std::vector<char*> pointers(const std::vector<std::string>& words) {
+}  // namespace
+
+std::vector<char*> execPointers(const std::vector<std::string>& words) {
   std::vector<char*> result;
   for (const std::string& word : words) result.push_back(const_cast<char*>(word.c_str()));
   result.push_back(nullptr);
@@ -74,8 +76,6 @@ void resetSignals() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   for (int s = 1; s < NSIG; ++s) ::signal(s, SIG_DFL);
 }
-
-}  // namespace
 
 std::string Ended::describe() const {
   if (signal != 0) {
@@ -124,9 +124,9 @@ Child Child::start(Spec spec) {
                                              {1, spec.stdout ? spec.stdout.get() : null.get()}};
   if (spec.stderr) wanted.emplace_back(2, spec.stderr.get());
   for (auto& [number, fd] : spec.fds) wanted.emplace_back(number, fd.get());
-  std::vector<char*> argv = pointers(spec.argv);
+  std::vector<char*> argv = execPointers(spec.argv);
   std::vector<char*> env;
-  if (spec.env) env = pointers(*spec.env);
+  if (spec.env) env = execPointers(*spec.env);
   char** environment = spec.env ? env.data() : environ;
   Pipe failure = makePipe();
   pid_t parent = ::getpid();

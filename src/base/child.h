@@ -66,6 +66,12 @@ class Child {
   Fd pidfd_;
 };
 
+// For whoever forks and executes by himself (contain.cc). Async-signal-safe.
+// Gives each descriptor (second) its number (first) in the child, whatever the overlaps. Returns errno.
+int placeDescriptors(std::vector<std::pair<int, int>>& wanted);
+void resetSignals();
+std::vector<char*> execPointers(const std::vector<std::string>& words);  // ends in nullptr
+
 // Runs to its end and returns stdout (at most `limit` bytes); a failure throws with the tail of stderr.
 std::string capture(std::vector<std::string> argv, size_t limit = 1 << 20);
 
