@@ -1,0 +1,90 @@
+"""Fixtures of the system tests. Images are built once a session; what is cheap shares one running instance."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from support import BIN, BOOT, OS, SMALL, Cove, cove_processes, eventually, link_images
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "smoke: also run as root")
+    config.addinivalue_line("markers", "network: needs Debian's archive")
+    config.addinivalue_line("markers", "full: takes long; only with --full")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--full", action="store_true", help="whole sizes and counts, where fewer do otherwise")
+    parser.addoption("--seed", type=int, default=None, help="of the fault driver")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--full"):
+        return
+    for item in items:
+        if "full" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="takes long: --full runs it"))
+
+
+def pytest_sessionstart(session):
+    if not (BIN / "cove").exists():
+        pytest.exit(f"there is no {BIN}/cove: build first, or name the directory with COVE_BIN", returncode=3)
+
+
+@pytest.fixture(scope="session")
+def area():
+    """A directory for all state of the session, on a real file system, removed at its end."""
+    path = Path(tempfile.mkdtemp(prefix="cove-test-", dir=os.environ.get("COVE_TEST_AREA")))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def store(area):
+    """A state directory with the image that all tests share."""
+    cove = Cove(area / "shared")
+    if kept := os.environ.get("COVE_TEST_IMAGES"):  # a state directory whose images may be used
+        link_images(Path(kept), cove.home)
+    cove("create", "--name", "shared", *SMALL, OS, timeout=1200)
+    yield cove
+    cove.clear()
+
+
+@pytest.fixture(scope="session")
+def machine(store):
+    """The state directory whose instance `shared` is running: for commands that leave nothing behind."""
+    store("start", "shared")
+    return store
+
+
+@pytest.fixture
+def nothing_left():
+    """Fails a test that leaves a process of cove behind."""
+    before = set(cove_processes())
+    yield
+    gone = lambda: not (set(cove_processes()) - before)
+    try:
+        eventually(gone, 30, "processes to end")
+    except AssertionError:
+        left = {p: n for p, n in cove_processes().items() if p not in before}
+        pytest.fail(f"processes left behind: {left}")
+
+
+@pytest.fixture
+def empty(area, nothing_left):
+    """A state directory that does not exist yet, without any image."""
+    root = Path(tempfile.mkdtemp(dir=area))
+    cove = Cove(root)
+    yield cove
+    cove.clear()
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def cove(empty, store):
+    """A state directory of the test's own, with the image."""
+    link_images(store.home, empty.home)
+    return empty

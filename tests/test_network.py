@@ -1,0 +1,132 @@
+"""What a root in the guest reaches, and what he does not."""
+
+import contextlib
+import ipaddress
+import json
+import socket
+import subprocess
+import threading
+
+import pytest
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def probe(machine, address: str, port: int) -> str:
+    """Connects from the guest by plain sockets: "connected", or why not."""
+    host = f"[{address}]" if ":" in address else address
+    family = "6" if ":" in address else "4"
+    script = f"""
+        if timeout 8 bash -c 'exec 3<>/dev/tcp/{address}/{port}' 2>/tmp/why; then echo connected
+        else cat /tmp/why; fi"""
+    assert host and family
+    return machine.sh("shared", script).out
+
+
+@contextlib.contextmanager
+def listener(address: str, family=socket.AF_INET):
+    with socket.socket(family) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((address, 0))
+        server.listen()
+        accepted = []
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    accepted.append(server.accept())
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1], accepted
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def host_addresses():
+    """(address, family) of every address of this host, loopback and link-local included."""
+    rows = json.loads(subprocess.check_output(["ip", "-json", "address"]))
+    for row in rows:
+        for address in row["addr_info"]:
+            if "local" in address:
+                yield address["local"], row["ifname"]
+
+
+@pytest.fixture(scope="module")
+def python(machine):
+    """bash's /dev/tcp suffices; this makes sure that it works at all, so that refusals mean something."""
+    machine.sh("shared", "nc -l -p 7 >/dev/null 2>&1 & true")
+    return machine
+
+
+@pytest.mark.parametrize("alias", ["10.0.2.2", "10.0.2.3", "127.0.0.1", "fec0::2", "fec0::3"])
+def test_host_loopback_is_out_of_reach(machine, alias):
+    """slirp's aliases of the host: the gateway and the name server."""
+    with listener("127.0.0.1") as (port, accepted):
+        assert probe(machine, alias, port) != "connected"
+        assert accepted == []
+    with listener("::1", socket.AF_INET6) as (port, accepted):
+        assert probe(machine, alias, port) != "connected"
+        assert accepted == []
+
+
+def test_host_addresses_are_out_of_reach(machine):
+    tried = 0
+    for address, interface in host_addresses():
+        parsed = ipaddress.ip_address(address)
+        if parsed.is_link_local:
+            continue  # of another link than the guest's; the next test
+        family = socket.AF_INET6 if parsed.version == 6 else socket.AF_INET
+        with listener(address, family) as (port, accepted):
+            assert probe(machine, address, port) != "connected", (address, interface)
+            if parsed.version == 4:
+                assert probe(machine, f"::ffff:{address}", port) != "connected"
+            assert accepted == [], (address, interface)
+        tried += 1
+    assert tried
+
+
+@pytest.mark.parametrize("address", [
+    "169.254.169.254", "169.254.170.2", "169.254.1.1", "fd00:ec2::254", "fe80::1%eth0", "0.0.0.0",
+    "255.255.255.255", "224.0.0.1", "::", "::1", "100.100.100.200", "127.0.0.2", "192.0.0.192"])
+def test_metadata_and_link_local_are_out_of_reach(machine, address):
+    assert probe(machine, address, 80) != "connected"
+
+
+def test_forged_frames_reach_nothing(machine):
+    """The filter looks at frames, not at the guest's own routing: extra addresses and routes change nothing."""
+    with listener("127.0.0.1") as (port, accepted):
+        machine.sh("shared", f"""
+            ip address add 127.0.0.5/32 dev eth0 2>/dev/null
+            ip route add 169.254.0.0/16 via 10.0.2.2 2>/dev/null
+            sysctl -qw net.ipv4.conf.eth0.route_localnet=1
+            ip route add table 99 127.0.0.1 via 10.0.2.2 dev eth0 2>/dev/null
+            ip rule add to 127.0.0.1 table 99 pref 0 2>/dev/null
+            timeout 8 bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}' 2>/dev/null
+            ip rule del pref 0; ip route flush table 99
+            ip address del 127.0.0.5/32 dev eth0; ip route del 169.254.0.0/16; true""", check=False)
+        assert accepted == []
+    assert probe(machine, "169.254.169.254", 80) != "connected"
+
+
+def test_other_instances_are_out_of_reach(machine):
+    """Every instance is 10.0.2.15 to itself; nothing listens elsewhere in its network."""
+    for address in ("10.0.2.16", "10.0.2.14", "10.0.2.255"):
+        assert probe(machine, address, 22) != "connected"
+
+
+@pytest.mark.network
+def test_the_rest_is_reachable(machine):
+    """Names resolve and Debian's archive answers, by apt's own means."""
+    if subprocess.run(["getent", "hosts", "deb.debian.org"], capture_output=True).returncode:
+        pytest.skip("this host has no name service")
+    assert machine.sh("shared", "getent hosts deb.debian.org").out
+    result = machine.sh("shared", "apt-get update -o Acquire::Retries=0 -o Acquire::http::Timeout=30 2>&1",
+                        check=False)
+    if result.status and "Unable to connect" in result.out:
+        pytest.skip("Debian's archive does not answer here")
+    assert result.status == 0, result.out
+
+
+def test_addresses_in_the_guest(machine):
+    assert "10.0.2.15/24" in machine.sh("shared", "ip -4 -o address show eth0").out
+    assert "via 10.0.2.2" in machine.sh("shared", "ip route show default").out
+    assert "10.0.2.3" in machine.sh("shared", "cat /etc/resolv.conf").out
