@@ -12,6 +12,9 @@ function(cove_options target)
                                            $<$<BOOL:${COVE_WERROR}>:-Werror>)
 endfunction()
 
+add_custom_target(programs)    # what ./try builds
+add_custom_target(unit_tests)  # what runs under sanitizers, where static programs cannot be linked
+
 # cove_tests(NAME LIBRARY file…): unit tests of one library.
 function(cove_tests name library)
   if(NOT COVE_TESTS)
@@ -21,6 +24,7 @@ function(cove_tests name library)
   target_link_libraries(${name} PRIVATE ${library} GTest::gmock_main)
   cove_options(${name})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_dependencies(unit_tests ${name})
   gtest_discover_tests(${name} TEST_PREFIX unit. DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 120 LABELS unit)
 endfunction()
 
@@ -73,8 +77,6 @@ function(cove_layer name)
     cove_tests(${name}_test cove_${name} ${L_TESTS})
   endif()
 endfunction()
-
-add_custom_target(programs)  # all of them, without the tests: what ./try builds
 
 # cove_program(NAME NEEDS layer… LIBRARIES library… SOURCES main.cc file… TESTS file… [STATIC])
 #
