@@ -92,7 +92,7 @@ class Program {
   void unlessAtLeast(uint32_t value, uint8_t skip) { add(BPF_JMP | BPF_JGE | BPF_K, value, 0, skip); }
   void answer(uint32_t action) { add(BPF_RET | BPF_K, action); }
   void fail(int code) { answer(SECCOMP_RET_ERRNO | static_cast<uint32_t>(code)); }
-  void onCall(int number, uint32_t action) {
+  void onCall(int number, uint32_t action) {  // or on the family or other value that was loaded
     unlessEqual(static_cast<uint32_t>(number), 1);
     answer(action);
   }
@@ -178,6 +178,19 @@ Fd installFilter(const FilterRules& rules) {
       ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, ask ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0, &program);
   check(result, "install", "the system call filter");
   return ask ? Fd(static_cast<int>(result)) : Fd();
+}
+
+void installAllowlist(std::span<const int> calls, std::span<const int> families) {
+  Program p;
+  addArchitecture(p);
+  for (int call : calls) p.onCall(call, SECCOMP_RET_ALLOW);
+  p.ifEqual(SYS_socket, 1);
+  p.fail(EPERM);
+  p.loadArgument(0);
+  for (int family : families) p.onCall(family, SECCOMP_RET_ALLOW);
+  p.fail(EAFNOSUPPORT);
+  sock_fprog program = p.get();
+  check(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), "install", "the system call filter");
 }
 
 void allowOneExec(const Fd& listener) {

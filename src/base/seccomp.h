@@ -2,6 +2,8 @@
 // on what the namespaces and the root leave visible; what is denied here would widen that, or is kernel
 // surface that no contained program needs.
 #pragma once
+#include <span>
+
 #include "base/fd.h"
 
 namespace cove {
@@ -14,6 +16,10 @@ struct FilterRules {
 // Installs the filter for this thread and all that it starts; no_new_privs must be set. With Exec::kAsk the
 // result is the listener that execve and execveat wait for, otherwise empty.
 Fd installFilter(const FilterRules& rules);
+
+// For code of ours that needs little: nothing but `calls` and sockets of `families` stays allowed, the rest fails
+// with EPERM. On top of any filter that is installed already; no_new_privs must be set.
+void installAllowlist(std::span<const int> calls, std::span<const int> families);
 
 // Lets the one execve go through for which a process waits at `listener`; the caller closes the listener
 // then, after which execve fails with ENOSYS for ever. Blocks until the process asks.
