@@ -1,0 +1,65 @@
+// cove-image: builds one image in a sandbox. Started by coved; what it is to do, and where, comes on
+// descriptors (image/request.h). Its exit status is 0 or 1; the last line of its standard error says why.
+#include <cstdio>
+#include <cstring>
+#include <sodium.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/subids.h"
+#include "base/text.h"
+#include "image/request.h"
+#include "image_builder/assemble.h"
+#include "image_builder/command.h"
+#include "image_builder/sandbox.h"
+#include "image_builder/seal.h"
+
+namespace cove::image {
+namespace {
+
+constexpr size_t kLargestRequest = 1 << 16;
+
+std::string readRequest(const Fd& fd) {
+  check(::lseek(fd.get(), 0, SEEK_SET), "read", "the build request");
+  return readAll(fd, kLargestRequest, "the build request");
+}
+
+int build() {
+  Fd request(kRequestFd), staging(kStagingFd), progress(kProgressFd);
+  BuildRequest what = BuildRequest::decode(readRequest(request));
+  Recipe recipe = recipeFor(what.os);
+  IdMap ids = subIdMap();
+  // root's own files are not the sandbox's, whose 0 is somebody else.
+  check(::fchown(staging.get(), ids.uid, ids.gid), "hand over", "the staging directory");
+  Child sandbox = startSandbox(recipe, ids, std::move(request), staging, progress.duplicate(),
+                               Fd(::dup(STDERR_FILENO), "duplicate", "the log"));
+  if (Ended ended = sandbox.wait(); !ended.ok()) return 1;  // it has said why
+  writeAll(progress, Progress{"checking the image", 0, 0}.encode(), "the progress");
+  seal(recipe, staging);
+  return 0;
+}
+
+int assembleInside() {
+  Fd request(kRequestFd), progress(kProgressFd);
+  // Whatever starts from here gets none of them.
+  for (int fd : {kRequestFd, kProgressFd}) check(::fcntl(fd, F_SETFD, FD_CLOEXEC), "protect", "a descriptor");
+  assemble(BuildRequest::decode(readRequest(request)), progress);
+  return 0;
+}
+
+}  // namespace
+}  // namespace cove::image
+
+int main(int argc, char** argv) {
+  using namespace cove;
+  try {
+    if (sodium_init() < 0) throw Error("cannot use libsodium");
+    bool inside = argc == 2 && std::strcmp(argv[1], "assemble") == 0;
+    if (argc != 1 && !inside) throw Error("cove-image is started by coved").status(Exit::kUsage);
+    return inside ? image::assembleInside() : image::build();
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "cove-image: %s\n", escapeForTerminal(e.what()).c_str());
+    return 1;
+  }
+}
