@@ -1,9 +1,9 @@
 // Text that guests and users set: escaping, quoting, names, sizes, durations.
+#include "base/text.h"
+
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
-
-#include "base/text.h"
 
 namespace {
 
