@@ -1,0 +1,98 @@
+#include "hypervisor/qemu_command.h"
+
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace cove {
+
+namespace {
+constexpr int kDiskSet = 1, kBackingSet = 2;
+// Translated code, MiB. It is the larger part of an idle QEMU: 1 GiB by default, filled at boot and kept.
+// With less than this Debian's boot is translated more than once.
+constexpr int kTranslationMiB = 32;
+
+// In QEMU's option values a comma is doubled.
+std::string quoteOption(const std::string& text) {
+  std::string result;
+  for (char c : text) result.append(c == ',' ? 2 : 1, c);
+  return result;
+}
+
+void addAccelerator(std::vector<std::string>& argv, const MachineSpec& spec) {
+  if (spec.accelerator == "kvm") {
+    argv.insert(argv.end(), {"-accel", "kvm", "-cpu", "host"});
+  } else if (spec.accelerator == "tcg") {
+    argv.insert(argv.end(), {"-accel", str("tcg,thread=multi,tb-size=", kTranslationMiB), "-cpu", "max"});
+  } else {
+    throw Error("cannot use the accelerator " + escapeForTerminal(spec.accelerator) + ": tcg or kvm");
+  }
+}
+
+void addDisk(std::vector<std::string>& argv, const MachineSpec& spec) {
+  // Explicit drivers at every level, and no backing name is read from the file: a guest writes what is in it.
+  const char* flush = spec.ephemeral ? ",cache.no-flush=on" : "";
+  argv.insert(
+      argv.end(),
+      {"-add-fd", str("fd=", kQemuDisk, ",set=", kDiskSet), "-add-fd",
+       str("fd=", kQemuBacking, ",set=", kBackingSet), "-blockdev",
+       str("driver=file,node-name=backing-file,read-only=on,filename=/dev/fdset/", kBackingSet), "-blockdev",
+       "driver=raw,node-name=backing,read-only=on,file=backing-file", "-blockdev",
+       str("driver=file,node-name=disk-file,discard=unmap,filename=/dev/fdset/", kDiskSet, flush),
+       "-blockdev", str("driver=qcow2,node-name=disk,file=disk-file,backing=backing,discard=unmap", flush),
+       "-device",
+       // A full disk of the host stops the machine, it is no error for the guest.
+       "virtio-blk-pci,drive=disk,werror=stop,rerror=stop"});
+}
+
+void addChannels(std::vector<std::string>& argv, const MachineSpec& spec) {
+  auto socket = [](const char* id, int fd) { return str("socket,id=", id, ",fd=", fd); };
+  argv.insert(argv.end(),
+              {"-chardev", socket("control", kQemuControl), "-mon", "chardev=control,mode=control",
+               "-chardev", socket("console", kQemuConsole), "-serial", "chardev:console", "-chardev",
+               socket("agent", kQemuAgent), "-device", "virtio-serial-pci,max_ports=2", "-device",
+               "virtserialport,chardev=agent,name=org.cove.agent,nr=1"});
+  if (!spec.frames) return;
+  argv.insert(argv.end(), {"-netdev", str("dgram,id=net0,local.type=fd,local.str=", kQemuFrames), "-device",
+                           "virtio-net-pci,netdev=net0,romfile="});
+}
+}  // namespace
+
+std::vector<std::string> qemuCommand(const MachineSpec& spec) {
+  std::vector<std::string> argv = {
+      spec.program, "-name", quoteOption(str("guest=", spec.name.c_str())), "-nodefaults", "-no-user-config",
+      "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", "-machine",
+      "q35,sata=off,smbus=off,usb=off,vmport=off,hpet=off,graphics=off", "-smp", str(spec.cpus), "-m",
+      str(spec.memoryMiB), "-display", "none",
+      // Poweroff, reboot and panic stop the machine, so that the supervisor decides and no output is lost.
+      "-action", "reboot=shutdown,shutdown=pause,panic=pause"};
+  addAccelerator(argv, spec);
+  argv.insert(argv.end(), {"-kernel", kQemuKernel, "-initrd", kQemuInitrd, "-append", spec.kernelArguments});
+  addDisk(argv, spec);
+  addChannels(argv, spec);
+  argv.insert(argv.end(), {"-device", "virtio-rng-pci"});
+  return argv;
+}
+
+std::vector<Bind> qemuBinds(const std::string& program, const std::string& accelerator) {
+  std::vector<Bind> binds = {{program}};
+  // Below /usr, and below the prefix of a QEMU of one's own.
+  std::string directory = program.substr(0, program.rfind('/'));
+  std::string prefix = directory.substr(0, directory.rfind('/'));
+  std::vector<std::string> places = {"/lib",
+                                     "/lib64",
+                                     "/usr/lib",
+                                     "/usr/lib64",
+                                     "/usr/share/qemu",
+                                     "/usr/share/seabios",
+                                     "/etc/ld.so.cache"};
+  if (!prefix.empty() && prefix != "/usr")
+    for (const char* part : {"/lib", "/lib64", "/share/qemu"}) places.push_back(prefix + part);
+  for (const std::string& place : places)
+    if (::access(place.c_str(), R_OK) == 0) binds.push_back({place});
+  if (accelerator == "kvm") binds.push_back({"/dev/kvm", {}, true, true});
+  return binds;
+}
+
+}  // namespace cove

@@ -1,0 +1,22 @@
+// QEMU's command line. Everything that it opens it gets as a descriptor; nothing on it is secret.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "base/contain.h"
+#include "hypervisor/machine.h"
+
+namespace cove {
+
+// Numbers of the descriptors in QEMU.
+inline constexpr int kQemuControl = 3, kQemuConsole = 4, kQemuAgent = 5, kQemuFrames = 6, kQemuDisk = 7,
+                     kQemuBacking = 8;
+inline constexpr const char* kQemuKernel = "/boot/kernel";
+inline constexpr const char* kQemuInitrd = "/boot/initrd";
+
+std::vector<std::string> qemuCommand(const MachineSpec& spec);
+// What of the host QEMU must see: itself, its libraries and its firmware. No shell, no other program of
+// /usr/bin.
+std::vector<Bind> qemuBinds(const std::string& program, const std::string& accelerator);
+
+}  // namespace cove
