@@ -47,6 +47,8 @@ interface Supervisor {
   # A connected socket whose other end serves a Session. The connection of a lease ends an ephemeral machine.
   stop @2 (force :Bool, timeoutMs :UInt64);
   # Answered when the machine has ended. Orderly first unless `force`; then QMP; then SIGKILL.
+  keep @3 ();
+  # An ephemeral machine becomes a lasting one: its lease no longer ends it.
 }
 
 interface Session {
