@@ -1,0 +1,76 @@
+#include "coved/daemon.h"
+
+#include <csignal>
+#include <cstdlib>
+#include <kj/async-unix.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "base/version.h"
+
+namespace cove {
+
+namespace {
+
+constexpr auto kLockWait = std::chrono::seconds{2};  // for a daemon that is just ending
+
+kj::Duration idleLimit() {
+  const char* text = std::getenv("COVE_IDLE_TIMEOUT");
+  if (text == nullptr) return 10 * kj::MINUTES;
+  auto limit = parseDuration(text);
+  if (!limit)
+    throw Error(str("cannot understand COVE_IDLE_TIMEOUT=", escapeForTerminal(text)))
+        .hint("Say it like 90s, 10m or 2h; 0 means never.");
+  return static_cast<int64_t>(*limit) * kj::MILLISECONDS;
+}
+
+}  // namespace
+
+Daemon::Daemon(kj::AsyncIoContext& io, const std::string& home)
+    : io_(io),
+      state_(openStateDir(home)),
+      log_(state_),
+      buildId_(buildIdOf("/proc/self/exe")),
+      startedAt_(std::time(nullptr)),
+      lifetime_(io.provider->getTimer(), idleLimit(), [this] { return use(); }) {}
+
+void Daemon::start() {
+  auto lock = Lock::take(state_.fd, kLifeLockName, kLockWait);
+  if (!lock) throw Error(str("another daemon serves ", state_.path));
+  database_.emplace(state_);
+  journal_.emplace(*database_, log());
+  listener_.emplace(io_, state_, std::move(*lock), log());
+  log().info(str("coved ", buildId_, " serves ", state_.path));
+}
+
+void Daemon::run() {
+  auto signals = io_.unixEventPort.onSignal(SIGTERM).exclusiveJoin(io_.unixEventPort.onSignal(SIGINT));
+  listener_->serve(kj::heap<DaemonService>(parts()))
+      .exclusiveJoin(lifetime_.wait())
+      .exclusiveJoin(signals.ignoreResult())
+      .exclusiveJoin(log_.keepBounded(io_.provider->getTimer()))
+      .wait(io_.waitScope);
+  log().info("coved ends");
+}
+
+DaemonService::Parts Daemon::parts() {
+  return {activity_, [this](rpc::DaemonInfo::Builder info) { describe(info); }, [this] { lifetime_.end(); },
+          state_.id, buildId_};
+}
+
+Lifetime::Use Daemon::use() {
+  bool busy = listener_->clients() > 0 || !activity_.empty();
+  return {busy, listener_->lastChange()};
+}
+
+void Daemon::describe(rpc::DaemonInfo::Builder info) {
+  info.setStateDirectory(state_.path);
+  info.setSocket(listener_->socketPath());
+  info.setLog(state_.path + "/" + kDaemonLogName);
+  info.setStartedAt(startedAt_);
+  info.setIdleTimeoutMs(static_cast<uint64_t>(lifetime_.idleLimit() / kj::MILLISECONDS));
+  info.setIdleLeftMs(static_cast<uint64_t>(lifetime_.idleLeft() / kj::MILLISECONDS));
+  info.setClients(static_cast<uint32_t>(listener_->clients()));
+}
+
+}  // namespace cove

@@ -1,0 +1,83 @@
+// coved: the daemon. Started by a client (programs/cove/daemon_start.h), which tells it the state directory
+// and a pipe for "R" (it listens) or "E" and a reason.
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <kj/async-unix.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/lock.h"
+#include "base/text.h"
+#include "base/version.h"
+#include "coved/daemon.h"
+
+namespace cove {
+
+namespace {
+
+// Nothing of the daemon's memory reaches a core file or a debugger of the same user.
+void protectProcess() {
+  struct rlimit none {
+    0, 0
+  };
+  check(::setrlimit(RLIMIT_CORE, &none), "forbid", "core files");
+  check(::prctl(PR_SET_DUMPABLE, 0), "make undumpable", "the daemon");
+  ::umask(077);
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+// Every client, supervisor and image build holds descriptors.
+void raiseDescriptorLimit() {
+  struct rlimit limit {};
+  check(::getrlimit(RLIMIT_NOFILE, &limit), "read", "the descriptor limit");
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 16384);
+  check(::setrlimit(RLIMIT_NOFILE, &limit), "raise", "the descriptor limit");
+}
+
+// Tells the client that started us; the pipe's end without an answer is a crash.
+void answer(Fd& ready, const std::string& text) {
+  if (!ready) return;
+  [[maybe_unused]] ssize_t n = ::write(ready.get(), text.data(), text.size());
+  ready.reset();
+}
+
+int serve(const std::string& home, Fd ready) {
+  kj::UnixEventPort::captureSignal(SIGTERM);
+  kj::UnixEventPort::captureSignal(SIGINT);
+  kj::AsyncIoContext io = kj::setupAsyncIo();
+  std::optional<Daemon> daemon;
+  try {
+    protectProcess();
+    raiseDescriptorLimit();
+    daemon.emplace(io, home);
+    daemon->start();
+    answer(ready, "R");
+    daemon->run();
+    return 0;
+  } catch (...) {
+    Error error = currentError();
+    if (daemon) daemon->log().error(error.message());
+    answer(ready, str("E", error.message(), error.hint().empty() ? "" : "\n", error.hint()));
+    return 1;
+  }
+}
+
+}  // namespace
+}  // namespace cove
+
+int main(int argc, char** argv) {
+  CLI::App app("coved: the daemon of cove, started by it when needed");
+  std::string home;
+  int ready = -1;
+  app.add_option("--home", home, "state directory")->required();
+  app.add_option("--ready", ready, "descriptor to answer on when it listens");
+  app.set_version_flag("--version", std::string(cove::version()));
+  CLI11_PARSE(app, argc, argv);
+  if (ready >= 0 && ::fcntl(ready, F_SETFD, FD_CLOEXEC) != 0) {
+    std::perror("coved: --ready");
+    return 2;
+  }
+  return cove::serve(home, cove::Fd(ready));
+}
