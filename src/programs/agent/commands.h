@@ -1,0 +1,35 @@
+// A cgroup for each command, so that the end of the machine, or of its memory, hits commands and not the
+// agent.
+//
+// Under systemd they lie in the cgroup of a unit that delegates it: one unit for all of them, since asking
+// systemd for one each would cost more than most commands. Stopping it, as every shutdown does, ends them.
+// Before it has started, and under another init, they lie in a cgroup of their own beside systemd's.
+#pragma once
+#include <optional>
+#include <set>
+#include <string>
+
+#include "base/fd.h"
+#include "target/local.h"
+
+namespace cove::agent {
+
+// Puts the unit where systemd finds it when it starts: /run/systemd/system.
+void writeCommandsUnit();
+
+class CommandGroups {
+ public:
+  // Kills what a previous agent's commands left.
+  CommandGroups();
+  // nullopt where the guest has no cgroup v2.
+  std::optional<CommandCgroup> make();
+
+ private:
+  void removeEnded();
+  uint64_t made_ = 0;
+  // Commands may leave processes behind, which go on as they would after any logout; their cgroups are
+  // removed when they are empty.
+  std::set<std::string> left_;
+};
+
+}  // namespace cove::agent

@@ -1,0 +1,37 @@
+#include "agent/readiness.h"
+
+#include <gmock/gmock.h>
+
+namespace cove::agent {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+TEST(Notification, IsReadyByAWholeLineOnly) {
+  EXPECT_TRUE(saysReady("READY=1"));
+  EXPECT_TRUE(saysReady("READY=1\nSTATUS=Startup finished in 5s."));
+  EXPECT_TRUE(saysReady("STATUS=x\nREADY=1\n"));
+  EXPECT_FALSE(saysReady(""));
+  EXPECT_FALSE(saysReady("READY=10"));
+  EXPECT_FALSE(saysReady("STATUS=READY=1"));
+  EXPECT_FALSE(saysReady("READY=0\nNOTREADY=1\n"));
+}
+
+TEST(UnitList, IsTheFirstWordOfEachLine) {
+  EXPECT_THAT(parseUnitList("a.service loaded failed failed A thing\n  b@x.service loaded failed failed B\n"),
+              ElementsAre("a.service", "b@x.service"));
+  EXPECT_THAT(parseUnitList(""), IsEmpty());
+  EXPECT_THAT(parseUnitList("\n \n"), IsEmpty());
+}
+
+TEST(UnitList, IsBounded) {
+  std::string many;
+  for (int i = 0; i < 5000; ++i) many += "x.service loaded failed\n";
+  EXPECT_THAT(parseUnitList(many), SizeIs(100));
+  EXPECT_THAT(parseUnitList(std::string(100'000, 'x') + "\n"), IsEmpty());
+}
+
+}  // namespace
+}  // namespace cove::agent

@@ -1,0 +1,144 @@
+#include "agent/server.h"
+
+#include <csignal>
+#include <kj/async-io.h>
+#include <kj/timer.h>
+#include <sys/reboot.h>
+#include <unistd.h>
+
+#include "agent/commands.h"
+#include "agent/configuration.h"
+#include "agent/console.h"
+#include "agent/port.h"
+#include "agent/readiness.h"
+#include "agent/root.h"
+#include "agent/run.h"
+#include "agent/ssh_key.h"
+#include "base/child.h"
+#include "base/error.h"
+#include "rpc/agent.capnp.h"
+#include "rpc/channel.h"
+#include "rpc/co.h"
+#include "rpc/connection.h"
+#include "target/local.h"
+
+namespace cove::agent {
+
+namespace {
+
+class AgentServer final : public rpc::Agent::Server {
+ public:
+  AgentServer(kj::UnixEventPort& port, Fd notify)
+      : port_(port),
+        systemd_(static_cast<bool>(notify)),
+        readiness_(port, std::move(notify)),
+        grown_(kj::Promise<void>(growRoot(port)).fork()),
+        target_(makeLocalTarget(port, {.commandCgroup = [this] { return groups_.make(); }})) {}
+
+  kj::Promise<void> target(TargetContext context) override {
+    context.getResults().setTarget(target_);
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> configure(ConfigureContext context) override { return configureGuest(context); }
+  kj::Promise<void> waitReady(WaitReadyContext context) override { return reportReady(context); }
+  kj::Promise<void> powerOff(PowerOffContext) override {
+    poweringOff_ = systemd_ ? askSystemd() : cutPower();
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> sshHostKey(SshHostKeyContext context) override { return reportHostKey(context); }
+
+ private:
+  co::Co<void> configureGuest(ConfigureContext context) {
+    Configuration configuration = parseConfiguration(context.getParams().getConfig());
+    setClock(configuration.timeNs);
+    setHostName(configuration.hostname);
+    hostname_ = configuration.hostname;
+    co_await makeUserInTime(configuration);
+    setAuthorizedKeys(configuration);
+  }
+
+  // Another program has the lock of the account files for as long as it edits them.
+  co::Co<void> makeUserInTime(const Configuration& configuration) {
+    constexpr int kAttempts = 200;
+    for (int attempt = 0; !makeUser(configuration); ++attempt) {
+      if (attempt == kAttempts)
+        throw Error("cannot add the user: another program holds the lock of /etc/passwd");
+      co_await port_.getTimer().afterDelay(50 * kj::MILLISECONDS);
+    }
+  }
+
+  co::Co<void> reportReady(WaitReadyContext context) {
+    co_await readiness_.whenReady();
+    co_await grown_.addBranch();
+    // systemd may have read the old /etc/hostname, and set it, after configure() had set the new one.
+    if (!hostname_.empty()) ::sethostname(hostname_.data(), hostname_.size());
+    if (!systemd_) co_return;
+    // Named first: g++ 12 refuses a list of initializers in the operand of co_await.
+    std::vector<std::string> command{"systemctl",   "list-units", "--state=failed", "--plain",
+                                     "--no-legend", "--no-pager", "--full"};
+    std::string list = co_await runProgram(port_, std::move(command));
+    std::vector<std::string> failed = parseUnitList(list);
+    auto results = context.getResults();
+    results.setDegraded(!failed.empty());
+    auto units = results.initFailedUnits(static_cast<uint>(failed.size()));
+    for (uint i = 0; i < units.size(); ++i) units.set(i, failed[i].c_str());
+  }
+
+  co::Co<void> askSystemd() {
+    // systemd(1): SIGRTMIN+4 starts poweroff.target. Said again every second, because a systemd that is just
+    // starting does not hear it yet.
+    for (;;) {
+      check(::kill(1, SIGRTMIN + 4), "ask systemd to", "power off");
+      co_await port_.getTimer().afterDelay(1 * kj::SECONDS);
+    }
+  }
+
+  co::Co<void> cutPower() {
+    ::sync();
+    check(::reboot(RB_POWER_OFF), "power off", "the machine");
+    co_return;
+  }
+
+  co::Co<void> reportHostKey(SshHostKeyContext context) {
+    std::string key = co_await ensureSshHostKey(port_);
+    context.getResults().setPublicKey(key.c_str());
+  }
+
+  static co::Co<void> growRoot(kj::UnixEventPort& port) {
+    Child child = Child::fork([] {
+      growFileSystem(openFile("/", O_RDONLY | O_DIRECTORY), kRootDevice);
+      return 0;
+    });
+    Ended ended = co_await whenEnded(port, child);
+    if (!ended.ok()) report(Importance::kError, "growing the root file system: " + ended.describe());
+  }
+
+  kj::UnixEventPort& port_;
+  bool systemd_;
+  std::string hostname_;
+  Readiness readiness_;
+  kj::ForkedPromise<void> grown_;
+  CommandGroups groups_;
+  rpc::Target::Client target_;
+  kj::Promise<void> poweringOff_ = nullptr;
+};
+
+co::Co<void> serveEpochs(kj::UnixEventPort& port, const Fd& notify) {
+  ChannelServer channel(port, openPort());
+  rpc::Agent::Client agent = kj::heap<AgentServer>(port, notify ? notify.duplicate() : Fd());
+  for (;;) {
+    kj::Own<kj::AsyncIoStream> stream = co_await channel.accept();
+    Connection connection(kj::mv(stream), Side::kServer, agent);
+    co_await connection.onDisconnect();
+  }
+}
+
+}  // namespace
+
+void serveAgent(const Fd& notify) {
+  kj::AsyncIoContext io = kj::setupAsyncIo();
+  kj::Promise<void>(serveEpochs(io.unixEventPort, notify)).wait(io.waitScope);
+  throw Error("the port to the host ended");
+}
+
+}  // namespace cove::agent
