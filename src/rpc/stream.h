@@ -3,10 +3,10 @@
 // The descriptors given here become O_NONBLOCK, so they are the server's own: never a descriptor that is
 // shared with another process (for a command line's 0, 1 and 2 see target/client.h).
 #pragma once
+#include <functional>
 #include <kj/async-unix.h>
 
 #include "base/fd.h"
-#include "rpc/ring.h"
 #include "rpc/target.capnp.h"
 
 namespace cove {
@@ -20,15 +20,16 @@ class StreamSender {
 
   // Begins with the first byte that was not acknowledged, and takes the place of the sink before.
   void attach(rpc::ByteSink::Client sink);
+  void detach();
   bool attached() const;
-  // The writer has ended: what lies in the descriptor is the rest, whoever else may hold it open.
-  void drainAndEnd();
-  // End of file was read and everything was given to the sink (not: acknowledged), or the sink refused.
-  // Another attach() makes it pending again where bytes are unacknowledged.
+  // The writer has ended: what others who hold it open add after `grace` is not read any more.
+  void endAfter(kj::Duration grace);
+  // End of file was read and all of it given to the sink, which need not have acknowledged it yet; or the
+  // sink refused. Waits for the next attach() where there is no sink.
   kj::Promise<void> whenSent();
-  // As whenSent(), and the sink has acknowledged all of it. Fails when the sink refuses or is lost.
+  // The sink has acknowledged everything. Fails when the sink refuses or is lost.
   kj::Promise<void> whenAcknowledged();
-  // The sink answered with an error other than its loss: the descriptor was closed.
+  // The sink answered with an error that is not its loss: the descriptor was closed.
   bool refused() const;
 
  private:
@@ -43,15 +44,16 @@ kj::Promise<void> sendAll(kj::UnixEventPort& port, Fd source, rpc::ByteSink::Cli
 // An answer means that the kernel has the bytes. Senders may change; the offset goes on.
 class StreamReceiver : public kj::Refcounted {
  public:
-  // `atEnd` runs once when end() came and all was written, instead of closing the descriptor.
-  StreamReceiver(kj::UnixEventPort& port, Fd destination, kj::Function<void(const Fd&)> atEnd = nullptr);
+  // `atEnd` runs once when end() came and all was written; without it the descriptor is closed then.
+  StreamReceiver(kj::UnixEventPort& port, Fd destination, std::function<void(Fd&)> atEnd = closeIt);
   ~StreamReceiver() noexcept(false);
 
-  // A sink of this receiver. The one made before refuses from now on.
+  // A sink of this receiver, which it keeps alive. The one made before refuses from now on.
   rpc::ByteSink::Client makeSink();
   uint64_t offset() const;  // bytes written to the descriptor
   // No more bytes are taken: the descriptor is closed, senders get an error.
   void close();
+  static void closeIt(Fd& destination) { destination.reset(); }
 
  private:
   class Impl;
