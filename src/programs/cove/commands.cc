@@ -1,0 +1,16 @@
+#include "cove/command.h"
+#include "cove/commands/all.h"
+
+namespace cove::cli {
+
+std::span<const Command* const> allCommands() {
+  static constexpr const Command* kAll[] = {
+      &kRun,        &kCreate,    &kStart,       &kStop,        &kRestart,    &kDelete, &kList,
+      &kInfo,       &kShell,     &kCopy,        &kLogs,        &kConsole,    &kPs,     &kAttach,  //
+      &kImageList,  &kImagePull, &kImageDelete, &kDaemonState, &kDaemonStop, &kDoctor,            //
+      &kCompletion, &kComplete,  &kVersion,     &kHelp,        &kSshProxy,
+  };
+  return kAll;
+}
+
+}  // namespace cove::cli

@@ -1,0 +1,13 @@
+// The descriptors of all commands; each is defined in the file that it is named after.
+#pragma once
+#include "cove/command.h"
+
+namespace cove::cli {
+
+extern const Command kRun, kCreate, kStart, kStop, kRestart, kDelete, kList, kInfo;
+extern const Command kShell, kCopy, kLogs, kConsole, kPs, kAttach;
+extern const Command kImageList, kImagePull, kImageDelete;
+extern const Command kDaemonState, kDaemonStop;
+extern const Command kDoctor, kCompletion, kComplete, kVersion, kHelp, kSshProxy;
+
+}  // namespace cove::cli

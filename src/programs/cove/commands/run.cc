@@ -1,0 +1,119 @@
+#include "base/text.h"
+#include "cove/command_options.h"
+#include "cove/commands/all.h"
+#include "cove/lifecycle.h"
+#include "cove/session.h"
+#include "cove/stdio.h"
+
+namespace cove::cli {
+
+namespace {
+
+constexpr std::string_view kHelpText = R"(
+Makes a machine, runs a command in it, and deletes the machine: `cove run debian:12 -- uname -a`. Without a
+command it opens a shell. The command runs as root in `/root`, unless `--user` and `--workdir` say otherwise.
+
+Standard input, output and error are the command's own, byte for byte; on a terminal it gets a terminal. Signals
+are passed on, and the exit status is that of the command: 128 and the signal's number where one killed it, 124
+after `--timeout`, 126 and 127 where it could not be executed or found. Every failure of cove itself is 125.
+
+Nothing remains, however it ends: interrupted, failed, or with cove killed. `--keep` keeps the machine as an
+instance, which is shut down after the command; `cove start NAME` starts it again. `--detach` makes an instance
+that goes on running, prints its name and returns; a command given with it goes on as well, see `cove ps` and
+`cove attach`.
+)";
+
+class Run final : public Action {
+ public:
+  void declare(Arguments& arguments) override {
+    options_.declare(arguments);
+    words_.declare(arguments);
+    arguments.flag("--keep", keep_, "keep the machine as an instance, stopped");
+    arguments.flag("--detach", detach_, "leave the machine running, print its name").brief('d');
+    arguments.flag("--early", early_, "do not wait until everything in the machine is started");
+    arguments.flag("--cold", cold_, "boot the machine (as every run does; none is resumed from memory yet)");
+    arguments.positional("OS", options_.os, "what is to run in the machine, as in debian:12")
+        .completes(Completion::kOs);
+  }
+
+  int run(Context& context) override {
+    if (words_.user.empty()) words_.user = "root";
+    if (detach_) return runDetached(context);
+    auto request = context.daemon().runRequest();
+    options_.describe(request.initSpec(), true);
+    request.setProgress(context.progressClient());
+    auto response = context.wait(request.send());
+    std::string name(response.getName().cStr());
+    return runIn(context, name, response.getSocket());
+  }
+
+ private:
+  // The session is the machine's lease: the machine ends when cove does, by whatever cause.
+  int runIn(Context& context, const std::string& name, rpc::Socket::Client socket) {
+    std::unique_ptr<Session> session;
+    auto target = discardOnFailure(context, name, [&] {
+      session = std::make_unique<Session>(context, kj::mv(socket));
+      auto ready = session->target(early_);
+      if (keep_) keep(context, name);
+      return ready;
+    });
+    if (keep_) {
+      int status = runOn(context, kj::mv(target), words_);
+      shutDown(context, name);
+      return status;
+    }
+    int status = discardOnFailure(context, name, [&] { return runOn(context, kj::mv(target), words_); });
+    discardInstance(context, name);
+    return status;
+  }
+
+  void keep(Context& context, const std::string& name) {
+    auto request = context.daemon().keepRequest();
+    request.setName(name);
+    context.wait(request.send());
+  }
+
+  // In order, as the end of the lease would switch it off. The daemon may be another than at the start.
+  void shutDown(Context& context, const std::string& name) {
+    constexpr uint64_t kLimitMs = 60'000;
+    context.progress().show("stopping " + name);
+    auto request = context.reconnect().stopRequest();
+    request.setName(name);
+    request.setTimeoutMs(kLimitMs);
+    context.wait(request.send());
+    context.say(str("kept as ", name, "; to go on: cove start ", name));
+  }
+
+  // An instance of its own right, without a lease.
+  int runDetached(Context& context) {
+    std::string name = createInstance(context, options_);
+    discardOnFailure(context, name, [&] {
+      startInstance(context, name, early_);
+      if (words_.argv.empty()) return;
+      auto session = Session::connect(context, name);
+      startOn(context, session->target(early_), words_);
+    });
+    writeOut(name + "\n");
+    return 0;
+  }
+
+  InstanceOptions options_;
+  CommandWords words_;
+  bool keep_ = false;
+  bool detach_ = false;
+  bool early_ = false;
+  bool cold_ = false;
+};
+
+}  // namespace
+
+constinit const Command kRun = {
+    .name = "run",
+    .summary = "Run a command in a machine of its own, deleted after",
+    .help = kHelpText,
+    .needs = Needs::kDaemon,
+    .make = makeAction<Run>,
+    .passesStatus = true,
+};
+
+}  // namespace cove::cli

@@ -1,0 +1,41 @@
+// Steps that several commands take with an instance.
+#pragma once
+#include <string>
+
+#include "cove/context.h"
+#include "cove/instance_options.h"
+
+namespace cove::cli {
+
+// Makes an instance; returns its name. Builds its image where there is none. Interrupted, nothing is left.
+std::string createInstance(Context& context, const InstanceOptions& options);
+
+// Starts it and waits until it is ready, or up when `early`. Running already is no error.
+void startInstance(Context& context, const std::string& name, bool early);
+
+// Deletes it, running or not, and waits for that, but no longer than `limit` and not beyond a second Ctrl-C.
+// Never throws: tells the user what is left, if anything is.
+void discardInstance(Context& context, const std::string& name) noexcept;
+
+// Runs `body`; when it fails or is interrupted, discards the instance and passes the failure on.
+template <typename F>
+auto discardOnFailure(Context& context, const std::string& name, F body) {
+  try {
+    return body();
+  } catch (...) {
+    discardInstance(context, name);
+    throw;
+  }
+}
+
+// What the daemon knows of it.
+bool isRunning(Context& context, const std::string& name);
+
+// The user that was made in its guest for whoever made the instance.
+struct User {
+  std::string name;
+  std::string home;
+};
+User guestUser(Context& context, const std::string& name);
+
+}  // namespace cove::cli

@@ -1,0 +1,62 @@
+#include "cove/progress.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "cove/stdio.h"
+
+namespace cove::cli {
+
+namespace {
+
+constexpr auto kRedrawInterval = std::chrono::milliseconds(100);
+constexpr size_t kNoLimit = SIZE_MAX;
+
+size_t terminalColumns() {
+  struct winsize size = {};
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
+  return size.ws_col;
+}
+
+}  // namespace
+
+std::string progressText(std::string_view step, uint64_t done, uint64_t total, size_t columns) {
+  std::string text = escapeForTerminal(step);
+  std::string suffix;
+  if (total > 0)
+    suffix = str(" ", static_cast<unsigned>(100.0 * double(std::min(done, total)) / double(total)), "%");
+  // Wide characters are rare in steps; a line that is cut too late only wraps.
+  if (text.size() + suffix.size() >= columns) {
+    size_t keep = columns > suffix.size() + 4 ? columns - suffix.size() - 4 : 0;
+    while (keep > 0 && (text[keep] & 0xc0) == 0x80) --keep;
+    text = text.substr(0, keep) + "...";
+  }
+  return text + suffix;
+}
+
+void ProgressLine::show(std::string_view step, uint64_t done, uint64_t total) {
+  if (style_ == Style::kNone) return;
+  bool changed = step != step_;
+  step_ = step;
+  if (style_ == Style::kLines) {
+    if (changed) writeErr("cove: " + progressText(step, 0, 0, kNoLimit) + "\n");
+    return;
+  }
+  auto now = std::chrono::steady_clock::now();
+  if (!changed && now - drawnAt_ < kRedrawInterval) return;
+  drawnAt_ = now;
+  draw("cove: " + progressText(step, done, total, terminalColumns() - 6));
+}
+
+void ProgressLine::draw(const std::string& text) {
+  writeErr("\r" + text + "\x1b[K");
+  drawn_ = true;
+}
+
+void ProgressLine::clear() {
+  if (drawn_) writeErr("\r\x1b[K");
+  drawn_ = false;
+}
+
+}  // namespace cove::cli
