@@ -40,10 +40,11 @@ constexpr const char* kHosts =
 constexpr const char* kConsoleLogin =
     "[Service]\n"
     "ExecStart=\n"
-    "ExecStart=-/sbin/agetty --autologin root --noclear --keep-baud 115200,57600,38400,9600 %I $TERM\n";
+    "ExecStart=-/sbin/agetty --autologin root --wait-cr --noclear --keep-baud 115200,57600,38400,9600 %I "
+    "$TERM\n";
 
-// A key that the image brought would be the same in all machines. Of its own, and not in ExecStartPre of the
-// server: there standard output is the connection.
+// A key that the image brought would be the same in all machines. A unit of its own, not ExecStartPre of the
+// server: where ssh.socket starts one ssh@.service for each connection, standard output is the connection.
 constexpr const char* kSshKeyService =
     "[Unit]\n"
     "Description=SSH host key of this machine\n"
@@ -89,6 +90,7 @@ void addDefault(Recipe& r) {
   r.packages.insert(r.packages.end(), kDefaultPackages.begin(), kDefaultPackages.end());
   r.removedFiles.push_back("/etc/ssh/ssh_host_*");
   r.files.push_back({"/etc/systemd/system/cove-ssh-key.service", kSshKeyService});
+  r.files.push_back({"/etc/systemd/system/ssh.service.d/cove.conf", kSshNeedsKey});
   r.files.push_back({"/etc/systemd/system/ssh@.service.d/cove.conf", kSshNeedsKey});
   r.disabledUnits.push_back("ssh.service");  // 0.8 s of each boot; the socket starts it for who connects
   r.enabledUnits.push_back("ssh.socket");

@@ -1,0 +1,40 @@
+#include "image/directory.h"
+
+#include <cerrno>
+#include <dirent.h>
+#include <memory>
+#include <string_view>
+#include <unistd.h>
+
+#include "base/error.h"
+
+namespace cove::image {
+
+std::vector<std::string> entriesOf(const Fd& dir) {
+  // A descriptor of its own: the stream takes it over, and reads from the beginning.
+  Fd again = openAt(dir, ".", O_RDONLY | O_DIRECTORY);
+  std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(again.get()), ::closedir);
+  if (!stream) throw sysError("read", "a directory");
+  again.release();
+  std::vector<std::string> names;
+  for (;;) {
+    errno = 0;
+    const dirent* entry = ::readdir(stream.get());
+    if (entry == nullptr) break;
+    std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  if (errno != 0) throw sysError("read", "a directory");
+  return names;
+}
+
+void removeTree(const Fd& parent, const std::string& name) {
+  if (::unlinkat(parent.get(), name.c_str(), 0) == 0 || errno == ENOENT) return;
+  if (errno != EISDIR && errno != EPERM) throw sysError("delete", name);
+  Fd dir = openAt(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  for (const std::string& entry : entriesOf(dir)) removeTree(dir, entry);
+  if (::unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR) < 0 && errno != ENOENT)
+    throw sysError("delete", name);
+}
+
+}  // namespace cove::image

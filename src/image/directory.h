@@ -1,0 +1,15 @@
+// Directories by descriptor: what is in them, and their removal. No symlink is followed.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+
+namespace cove::image {
+
+// Names but "." and "..", in no order.
+std::vector<std::string> entriesOf(const Fd& dir);
+// Deletes `name`, and below it everything. Missing: nothing to do.
+void removeTree(const Fd& parent, const std::string& name);
+
+}  // namespace cove::image
