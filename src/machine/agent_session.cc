@@ -1,0 +1,147 @@
+#include "machine/agent_session.h"
+
+#include <ctime>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "rpc/channel.h"
+
+namespace cove {
+
+namespace {
+constexpr size_t kFailedUnits = 64, kUnitName = 256, kHostKey = 1024;
+
+// Ends as an error that a user understands, where the channel's stream just ends: calls in flight fail with
+// it.
+class AgentStream final : public kj::AsyncIoStream {
+ public:
+  explicit AgentStream(kj::Own<kj::AsyncIoStream> inner) : inner_(kj::mv(inner)) {}
+  kj::Promise<size_t> tryRead(void* buffer, size_t min, size_t max) override {
+    return inner_->tryRead(buffer, min, max).then([min](size_t n) {
+      if (n < min)
+        kj::throwFatalException(toKj(Error("the guest's agent was restarted, or its machine ended")));
+      return n;
+    });
+  }
+  kj::Promise<void> write(const void* buffer, size_t size) override { return inner_->write(buffer, size); }
+  kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override {
+    return inner_->write(pieces);
+  }
+  kj::Promise<void> whenWriteDisconnected() override { return inner_->whenWriteDisconnected(); }
+  void shutdownWrite() override { inner_->shutdownWrite(); }
+  void abortRead() override { inner_->abortRead(); }
+
+ private:
+  kj::Own<kj::AsyncIoStream> inner_;
+};
+
+int64_t clockNs() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+}
+
+std::string bounded(capnp::Text::Reader text, size_t limit) {
+  return escapeForTerminal(std::string_view(text.begin(), std::min(text.size(), limit)));
+}
+
+template <typename T>
+kj::Promise<T> within(kj::Timer& timer, kj::Duration limit, const char* what, kj::Promise<T>&& promise) {
+  return timer.timeoutAfter(limit, kj::mv(promise)).catch_([what](kj::Exception&& e) -> kj::Promise<T> {
+    // The timer's exception; that of a call that was answered with one is told apart by its text.
+    if (e.getType() == kj::Exception::Type::OVERLOADED)
+      return toKj(Error(str("the guest's agent did not answer in time (", what, ")")));
+    return kj::mv(e);
+  });
+}
+}  // namespace
+
+struct AgentSession::Epoch {
+  Connection connection;
+  rpc::Agent::Client agent;
+  kj::Maybe<rpc::Target::Client> target;
+  kj::Own<kj::PromiseFulfiller<void>> forgotten;
+  explicit Epoch(kj::Own<kj::AsyncIoStream> stream)
+      : connection(kj::heap<AgentStream>(kj::mv(stream)), Side::kClient),
+        agent(connection.bootstrap<rpc::Agent>()) {}
+};
+
+AgentSession::AgentSession(kj::UnixEventPort& eventPort, Fd port, rpc::VmConfig::Reader config,
+                           AgentLimits limits, Events events)
+    : eventPort_(eventPort),
+      port_(std::move(port)),
+      config_(config),
+      limits_(limits),
+      events_(std::move(events)) {}
+
+kj::Promise<void> AgentSession::run() {
+  return [](AgentSession& self) -> co::Co<void> {
+    for (;;) co_await self.serveEpoch();
+  }(*this);
+}
+
+co::Co<void> AgentSession::configure(Epoch& epoch) {
+  kj::Timer& timer = eventPort_.getTimer();
+  auto request = epoch.agent.configureRequest();
+  auto config = request.initConfig();
+  config.setHostname(config_.getName());
+  config.setUser(config_.getUser());
+  config.setAuthorizedKeys(config_.getAuthorizedKeys());
+  config.setTimeNs(clockNs());
+  co_await within(timer, limits_.answer, "configure", request.send().ignoreResult());
+  auto target = co_await within<capnp::Response<rpc::Agent::TargetResults>>(
+      timer, limits_.answer, "target", epoch.agent.targetRequest().send());
+  epoch.target = target.getTarget();
+  events_.up();
+  auto keyAnswer = epoch.agent.sshHostKeyRequest().send();
+  auto readyAnswer = epoch.agent.waitReadyRequest().send();
+  auto key = co_await within<capnp::Response<rpc::Agent::SshHostKeyResults>>(timer, limits_.ready,
+                                                                             "sshHostKey", kj::mv(keyAnswer));
+  events_.hostKey(bounded(key.getPublicKey(), kHostKey));
+  auto ready = co_await within<capnp::Response<rpc::Agent::WaitReadyResults>>(
+      timer, limits_.ready, "waitReady", kj::mv(readyAnswer));
+  std::vector<std::string> failed;
+  for (auto unit : ready.getFailedUnits())
+    if (failed.size() < kFailedUnits) failed.push_back(bounded(unit, kUnitName));
+  events_.ready(ready.getDegraded(), std::move(failed));
+  co_await kj::Promise<void>(kj::NEVER_DONE);
+}
+
+co::Co<void> AgentSession::serveEpoch() {
+  std::string why;
+  {
+    auto stream = co_await openChannel(eventPort_, port_.duplicate());
+    Epoch epoch(kj::mv(stream));
+    present_ = &epoch;
+    KJ_DEFER(present_ = nullptr);
+    auto forgotten = kj::newPromiseAndFulfiller<void>();
+    epoch.forgotten = kj::mv(forgotten.fulfiller);
+    try {
+      auto ended = epoch.connection.onDisconnect().exclusiveJoin(kj::mv(forgotten.promise));
+      co_await kj::Promise<void>(configure(epoch)).exclusiveJoin(kj::mv(ended));
+      why = "the guest's agent was restarted, or its machine ended";
+    } catch (...) {
+      why = currentError().message();
+    }
+  }
+  events_.lost(escapeForTerminal(why));
+  // Not at once: an agent that breaks every session must not keep this process busy.
+  co_await eventPort_.getTimer().afterDelay(50 * kj::MILLISECONDS);
+}
+
+kj::Maybe<rpc::Target::Client> AgentSession::target() {
+  if (present_ == nullptr) return nullptr;
+  return present_->target;
+}
+
+kj::Promise<void> AgentSession::powerOff(kj::Duration limit) {
+  if (present_ == nullptr) return toKj(Error("the guest's agent does not answer"));
+  return within(eventPort_.getTimer(), limit, "powerOff",
+                present_->agent.powerOffRequest().send().ignoreResult());
+}
+
+void AgentSession::forget() {
+  if (present_ != nullptr) present_->forgotten->fulfill();
+}
+
+}  // namespace cove

@@ -1,0 +1,59 @@
+// The conversation with the guest's agent, again and again: every epoch is a new agent (first boot, a reboot,
+// an agent that was killed and came back), which is configured and watched until it is ready or gone.
+//
+// The agent is the guest's, so an attacker: every call has a time limit, every text is bounded and escaped,
+// and what it does can end its own session only.
+#pragma once
+#include <functional>
+#include <kj/async-io.h>
+#include <kj/async-unix.h>
+#include <string>
+#include <vector>
+
+#include "rpc/agent.capnp.h"
+#include "rpc/co.h"
+#include "rpc/connection.h"
+#include "rpc/vm.capnp.h"
+
+namespace cove {
+
+struct AgentLimits {
+  kj::Duration answer = 60 * kj::SECONDS;  // of one call; TCG on a loaded host is slow
+  kj::Duration ready = 600 * kj::SECONDS;  // of a boot up to its default target
+};
+
+class AgentSession {
+ public:
+  struct Events {
+    std::function<void()> up;  // configured, has a Target
+    std::function<void(bool degraded, std::vector<std::string> failed)> ready;
+    std::function<void(std::string key)> hostKey;
+    std::function<void(std::string why)> lost;  // up to now it answered
+  };
+  // `port`: the stream socket of the port org.cove.agent. `config` outlives this.
+  AgentSession(kj::UnixEventPort& eventPort, Fd port, rpc::VmConfig::Reader config, AgentLimits limits,
+               Events events);
+
+  // Goes on until dropped.
+  kj::Promise<void> run();
+  // The Target of the present epoch, if its agent answers.
+  kj::Maybe<rpc::Target::Client> target();
+  // Asks for an orderly shutdown; fails where no agent answers in time.
+  kj::Promise<void> powerOff(kj::Duration limit);
+  // The machine was reset: the present agent is gone.
+  void forget();
+
+ private:
+  struct Epoch;
+  co::Co<void> serveEpoch();
+  co::Co<void> configure(Epoch& epoch);
+
+  kj::UnixEventPort& eventPort_;
+  Fd port_;
+  rpc::VmConfig::Reader config_;
+  AgentLimits limits_;
+  Events events_;
+  Epoch* present_ = nullptr;
+};
+
+}  // namespace cove

@@ -1,0 +1,47 @@
+#include "machine/launch.h"
+
+#include <capnp/serialize.h>
+#include <kj/io.h>
+
+#include "base/error.h"
+#include "base/lock.h"
+#include "base/text.h"
+
+namespace cove {
+
+namespace {
+constexpr size_t kLongestReason = 16 * 1024;
+
+Fd writeConfig(rpc::VmConfig::Reader config) {
+  capnp::MallocMessageBuilder message;
+  message.setRoot(config);
+  kj::Array<capnp::word> words = capnp::messageToFlatArray(message);
+  auto bytes = words.asChars();
+  const std::string_view parts[] = {{bytes.begin(), bytes.size()}};
+  return makeSealedMemfd("vm-config", parts);
+}
+}  // namespace
+
+Child launchSupervisor(const LaunchOptions& options) {
+  Pipe ready = makePipe();
+  Fd log = openBeneath(options.instanceDir, "ha.stderr.log", O_WRONLY | O_CREAT | O_APPEND, 0600);
+  Child::Spec spec;
+  spec.argv = {options.program};
+  spec.stdout = log.duplicate();
+  spec.stderr = std::move(log);
+  spec.newSession = true;
+  spec.fds.emplace_back(3, writeConfig(options.config));
+  spec.fds.emplace_back(4, options.instanceDir.duplicate());
+  spec.fds.emplace_back(5, options.imageDir.duplicate());
+  spec.fds.emplace_back(6, std::move(ready.write));
+  Child child = Child::start(std::move(spec));
+  std::string answer = readAll(ready.read, kLongestReason, "the supervisor's answer");
+  if (answer == "R") return child;
+  std::string instance = options.config.getName().cStr();
+  if (!answer.empty() && answer[0] == 'E') throw Error(answer.substr(1));
+  throw Error("cannot start the supervisor of " + instance + ": it ended with " + child.wait().describe());
+}
+
+bool supervisorLives(const Fd& instanceDir) { return !Lock::take(instanceDir, "vm.lock").has_value(); }
+
+}  // namespace cove

@@ -1,0 +1,46 @@
+#include "machine/setup.h"
+
+#include <capnp/serialize.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "machine/initrd.h"
+#include "rpc/connection.h"
+
+namespace cove {
+
+namespace {
+// Reboots at once when it panics, which stops the machine (-action); names eth0; the rest is quiet.
+constexpr const char* kKernelArguments = "console=ttyS0 quiet loglevel=3 panic=-1 net.ifnames=0 rdinit=/init";
+}  // namespace
+
+VmSetup readSetup(const Fd& config, Fd instanceDir, Fd imageDir) {
+  VmSetup setup;
+  setup.message = kj::heap<capnp::StreamFdMessageReader>(config.get(), readerOptions());
+  setup.config = setup.message->getRoot<rpc::VmConfig>();
+  if (!isValidName({setup.config.getName().begin(), setup.config.getName().size()}))
+    throw Error("cannot start a machine: its name is not valid");
+  if (setup.config.getCpus() == 0 || setup.config.getMemoryMiB() == 0)
+    throw Error("cannot start a machine without processors or memory");
+  setup.instanceDir = std::move(instanceDir);
+  setup.imageDir = std::move(imageDir);
+  return setup;
+}
+
+MachineSpec openMachine(const VmSetup& setup, const Fd& agentProgram) {
+  MachineSpec spec;
+  spec.name = setup.config.getName().cStr();
+  spec.program = setup.config.getQemu().cStr();
+  spec.accelerator = setup.config.getAccelerator().cStr();
+  spec.cpus = setup.config.getCpus();
+  spec.memoryMiB = setup.config.getMemoryMiB();
+  spec.ephemeral = setup.config.getEphemeral();
+  spec.kernelArguments = cove::str(kKernelArguments, " ", setup.config.getKernelArguments());
+  spec.disk = openBeneath(setup.instanceDir, "disk", O_RDWR);
+  spec.backing = openBeneath(setup.imageDir, "root.img", O_RDONLY);
+  spec.kernel = openBeneath(setup.imageDir, "kernel", O_RDONLY);
+  spec.initrd = composeInitrd(openBeneath(setup.imageDir, "modules.cpio", O_RDONLY), agentProgram);
+  return spec;
+}
+
+}  // namespace cove
