@@ -47,7 +47,11 @@ void becomeUser(uid_t uid, gid_t gid) {
   // EPERM: a map of one's own id alone comes with setgroups denied; then the groups stay, unmapped.
   if (::setgroups(0, nullptr) < 0 && errno != EPERM) throw sysError("drop", "the supplementary groups");
   check(::setresgid(gid, gid, gid), "change to", "the new group");
+  // Leaving uid 0 would clear the capabilities, with which there is more to do.
+  int bits = check(::prctl(PR_GET_SECUREBITS), "read", "the securebits");
+  check(::prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP), "keep", "the capabilities");
   check(::setresuid(uid, uid, uid), "change to", "the new user");
+  check(::prctl(PR_SET_SECUREBITS, bits), "restore", "the securebits");
 }
 
 int landlockVersion() {
