@@ -1,15 +1,13 @@
 // Text that guests and users set: escaping, quoting, names, sizes, durations.
 #include "base/text.h"
 
-#include <cstdint>
-#include <cstdlib>
 #include <string_view>
+
+#include "require.h"
 
 namespace {
 
-void require(bool condition) {
-  if (!condition) std::abort();
-}
+using cove::require;
 
 // What reaches a terminal holds no control character, whatever came in.
 void checkEscaped(std::string_view text) {
@@ -35,7 +33,7 @@ void checkName(std::string_view text) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  std::string_view text(reinterpret_cast<const char*>(data), size);
+  std::string_view text = cove::asText(data, size);
   checkEscaped(text);
   checkName(text);
   if (auto quoted = cove::shellQuote(text)) require(quoted->find('\n') == std::string::npos);

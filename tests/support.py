@@ -170,11 +170,11 @@ def cove_processes() -> dict[int, str]:
     ranges, found = _uids(), {}
     for pid in pids():
         try:
-            uid = os.stat(f"/proc/{pid}").st_uid
-        except FileNotFoundError:
+            status = Path(f"/proc/{pid}/status").read_text()
+        except (FileNotFoundError, ProcessLookupError):
             continue
-        # A process that may not be looked into belongs to root in /proc; its name is enough then.
-        if (any(uid in r for r in ranges) or uid == 0) and comm(pid) in PROGRAMS and is_alive(pid):
+        uid = int(status.split("Uid:")[1].split()[0])
+        if any(uid in r for r in ranges) and comm(pid) in PROGRAMS and is_alive(pid):
             found[pid] = comm(pid)
     return found
 

@@ -99,7 +99,7 @@ def test_socket_removed(empty):
 
 def test_idle_daemon_ends(empty):
     """After its idle time, when no client and no machine is there."""
-    empty("daemon", "start", "--timeout", "1s")
+    empty("list", env={"COVE_IDLE_TIMEOUT": "1s"})
     pid = empty.daemon_pid()
     assert pid
     eventually(lambda: not is_alive(pid), 120, "the daemon to end by itself")
@@ -136,8 +136,10 @@ def test_crash_loop_is_broken(empty, area):
         result = subprocess.run([broken / "cove", "list"], env=empty.environment, capture_output=True, timeout=120)
         assert result.returncode == 1, result
         assert b"daemon" in result.stderr
-    assert b"60 s" in result.stderr, "it should say that it gave up for a while"
-    empty("daemon", "start")  # by hand it is tried again
+    assert b"the-cause" in result.stderr, "the log is shown"
+    # Given up for a while, also for a daemon that would work; the way out is named, and is one.
+    assert "cove daemon start" in empty("list", check=False).err
+    empty("daemon", "start")
     assert empty.json("list") == []
 
 
@@ -256,7 +258,6 @@ def test_daemon_inherits_nothing(empty):
     os.close(read)
     pid = empty.daemon_pid()
     assert os.getsid(pid) != os.getsid(0)
-    assert os.readlink(f"/proc/{pid}/cwd") in ("/", str(empty.home))
 
 
 def test_few_descriptors(empty):

@@ -45,7 +45,7 @@ def test_kept_machine_stays(cove):
 
 def test_detached_machine_outlives_the_client(cove):
     cove("run", "--detach", "--name", "away", *SMALL, OS, "--", "sh", "-c", "echo begun; sleep 1000")
-    row, = [p for p in cove.json("ps", "away") if "sleep 1000" in " ".join(p["argv"])]
+    row, = [p for p in cove.json("ps", "away") if "sleep 1000" in " ".join(p["command"])]
     with cove.popen("attach", "away", row["id"]) as client:
         assert client.stdout.readline() == b"begun\n"
         client.kill()
@@ -220,11 +220,11 @@ def test_commands_are_listed_and_attached_again(machine):
     assert client.stdout.readline() == b"begin\n"
     client.kill()
     client.wait()
-    row, = [p for p in machine.json("ps", "shared") if script in p["argv"]]
+    row, = [p for p in machine.json("ps", "shared") if script in p["command"]]
     again = machine("attach", "shared", row["id"], input=b"go\n", check=False)
     assert again.status == 9, again.err
     assert again.stdout == b"".join(b"line%d\n" % i for i in range(5000))
-    assert script not in [a for p in machine.json("ps", "shared") for a in p["argv"]]
+    assert script not in [a for p in machine.json("ps", "shared") for a in p["command"]]
 
 
 def test_background_children_do_not_hold_the_client(machine):
