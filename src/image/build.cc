@@ -57,7 +57,7 @@ Builder startBuilder(const Os& os, const BuildOptions& options, const Staging& s
   Pipe progress = makePipe();
   setNonblocking(progress.read);
   Child::Spec spec;
-  spec.argv = {programPath("cove-image")};
+  spec.argv = {options.program.empty() ? programPath("cove-image") : options.program};
   spec.env = std::vector<std::string>{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
   spec.stderr = log.duplicate();
   spec.fds.emplace_back(kRequestFd, makeSealedMemfd("build request", parts));

@@ -19,6 +19,7 @@ struct BuildOptions {
   std::string mirror, securityMirror;    // BuildRequest
   std::vector<std::string> environment;  // BuildRequest
   std::string storePath;                 // where the store is, for messages
+  std::string program;                   // the builder; empty: cove-image of this installation
 };
 // The user's choice of where packages come from: COVE_MIRROR, COVE_SECURITY_MIRROR and the proxies'
 // variables, of an environment as environ(7) has it.

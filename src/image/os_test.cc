@@ -41,7 +41,7 @@ TEST(Os, VariantIsChecked) {
 }
 
 TEST(Os, HostileTextIsEscapedAndCut) {
-  EXPECT_THAT(failure("\x1b[31m").message(), HasSubstr("\\x1B[31m"));
+  EXPECT_THAT(failure("\x1b[31m").message(), HasSubstr("\\x1b[31m"));
   Error e = failure(std::string(100'000, 'x'));
   EXPECT_LT(e.message().size(), 200u);
   EXPECT_EQ(e.hint(), "");
