@@ -1,10 +1,7 @@
 #include "image_builder/assemble.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <filesystem>
-#include <sys/prctl.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/child.h"
@@ -67,15 +64,14 @@ class Assembler {
     report(Progress{"downloading packages", 0, recipe_.downloadBytes});
     std::string include;
     for (const std::string& package : recipe_.packages) include += (include.empty() ? "" : ",") + package;
-    std::vector<std::string> argv = {"mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory",
-                                     "--verbose",
-                                     // The tree is on an empty file system; and a sandbox without a network
-                                     // namespace of its own can mount no sysfs.
-                                     "--skip=check/empty,check/signed-by,chroot/mount/sys",
-                                     "--architectures=" + recipe_.architecture, "--include=" + include,
-                                     str("--customize-hook=sh -c '", "exec sh /kernel/fetch ", kKernel, " ",
-                                         recipe_.kernelPackage.c_str(), "'"),
-                                     recipe_.os.suite, kTree};
+    std::vector<std::string> argv = {
+        "mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--verbose",
+        // The tree is on an empty file system, its keys are those that the sandbox has, and a sandbox without
+        // a network namespace of its own can mount no sysfs.
+        "--skip=check/empty,check/signed-by,chroot/mount/sys", "--architectures=" + recipe_.architecture,
+        "--include=" + include,
+        str("--customize-hook=exec sh ", kKernel, "/fetch ", kKernel, " ", recipe_.kernelPackage.c_str()),
+        recipe_.os.suite, kTree};
     for (std::string& line : sources()) argv.push_back(std::move(line));
     writeTo(kKernel, "fetch", kFetchKernel);
     LogProgress progress(recipe_.downloadBytes);
@@ -126,6 +122,9 @@ class Assembler {
     systemctl("disable", recipe_.disabledUnits);
     systemctl("mask", recipe_.maskedUnits);
     systemctl("enable", recipe_.enabledUnits);
+    // Newer than /usr: without these, the first boot does again what the packages' scripts have just done
+    // (ConditionNeedsUpdate=).
+    inChroot("cannot finish", {"touch", "/etc/.updated", "/var/.updated"});
   }
 
   // From Debian 13 on, apt trusts no key for all sources.

@@ -1,7 +1,10 @@
 // cove-image: builds one image in a sandbox. Started by coved; what it is to do, and where, comes on
 // descriptors (image/request.h). Its exit status is 0 or 1; the last line of its standard error says why.
+#include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <linux/capability.h>
 #include <sodium.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -40,10 +43,27 @@ int build() {
   return 0;
 }
 
+// What dpkg, mmdebstrap and chroot need of the powers of their own user namespace; SYS_ADMIN is for mounting
+// /proc and /dev in the new tree.
+constexpr int kCapabilities[] = {CAP_CHOWN,      CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,
+                                 CAP_FSETID,     CAP_KILL,         CAP_SETGID,          CAP_SETUID,
+                                 CAP_SYS_CHROOT, CAP_SETFCAP,      CAP_SYS_ADMIN};
+
+void limitCapabilities() {
+  for (int capability = 0; capability <= 63; ++capability) {
+    if (std::find(std::begin(kCapabilities), std::end(kCapabilities), capability) != std::end(kCapabilities))
+      continue;
+    if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
+    if (errno == EINVAL) break;  // past the last one that this kernel knows
+    throw sysError("drop", "capabilities");
+  }
+}
+
 int assembleInside() {
   Fd request(kRequestFd), progress(kProgressFd);
   // Whatever starts from here gets none of them.
   for (int fd : {kRequestFd, kProgressFd}) check(::fcntl(fd, F_SETFD, FD_CLOEXEC), "protect", "a descriptor");
+  limitCapabilities();
   assemble(BuildRequest::decode(readRequest(request)), progress);
   return 0;
 }
