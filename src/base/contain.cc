@@ -204,7 +204,7 @@ Child startContained(Containment c, Child::Spec spec) {
     throw describeFailure(c, "a program and its environment must be given");
   auto [ours, theirs] = makeSocketPair(SOCK_SEQPACKET);
   Fd null = openFile("/dev/null", O_RDWR);
-  Child child = cloneContained(c, [&]() -> int {
+  Child child = cloneContained(c, [&, &ours = ours, &theirs = theirs]() -> int {
     resetSignals();
     if (spec.newSession) ::setsid();
     try {
@@ -237,7 +237,7 @@ Child startContained(Containment c, Child::Spec spec) {
 Child forkContained(Containment c, std::vector<int> keep, const std::function<int()>& body) {
   auto [ours, theirs] = makeSocketPair(SOCK_SEQPACKET);
   c.exec = ExecRule::kNone;
-  Child child = cloneContained(c, [&]() -> int {
+  Child child = cloneContained(c, [&, &ours = ours, &theirs = theirs]() -> int {
     resetSignals();
     try {
       ours.reset();
