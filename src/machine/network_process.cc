@@ -97,9 +97,10 @@ int runNetworkProcess(Fd frames, Fd readiness) {
     Identity identity = c.identity;
     auto [ours, theirs] = makeSocketPair(SOCK_SEQPACKET);
     Fd null = openFile("/dev/null", O_RDWR);
-    Child inner = forkContained(std::move(c), {frames.get(), readiness.get(), theirs.get(), null.get()}, [&] {
-      return runInner(std::move(frames), std::move(readiness), std::move(theirs), std::move(null));
-    });
+    Child inner = forkContained(
+        std::move(c), {frames.get(), readiness.get(), theirs.get(), null.get()}, [&, &theirs = theirs] {
+          return runInner(std::move(frames), std::move(readiness), std::move(theirs), std::move(null));
+        });
     frames.reset();
     theirs.reset();
     renounce(identity, parent);
