@@ -1,0 +1,109 @@
+#include <cstdlib>
+#include <fcntl.h>
+#include <sstream>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/child.h"
+#include "base/error.h"
+#include "cove/doctor/check.h"
+#include "hypervisor/qemu.h"
+
+namespace cove::cli {
+
+namespace {
+
+constexpr int kOldestMajor = 7, kOldestMinor = 2;  // -netdev dgram came with QEMU 7.2
+constexpr const char* kKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+std::string findProgram(const std::string& name) {
+  const char* path = getenv("PATH");
+  // Administrators' directories are not in a user's PATH, but mke2fs is there.
+  std::stringstream directories(std::string(path ? path : "") + ":/usr/sbin:/sbin:/usr/bin:/bin");
+  for (std::string directory; std::getline(directories, directory, ':');) {
+    std::string candidate = directory + "/" + name;
+    if (!directory.empty() && access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return {};
+}
+
+Check architecture() {
+  struct utsname system = {};
+  uname(&system);
+  Check check = {"processor", Health::kGood, system.machine};
+  if (check.found != "x86_64") {
+    check.health = Health::kBroken;
+    check.fix = "cove runs on x86_64 only";
+  }
+  return check;
+}
+
+Check qemuBinary(const std::optional<std::string>& program) {
+  if (!program) return {"QEMU", Health::kBroken, "not found", installCommand("qemu-system-x86")};
+  try {
+    std::string version = qemuVersion(*program);
+    Check check = {"QEMU", Health::kGood, version + ", " + *program};
+    int major = 0, minor = 0;
+    if (sscanf(version.c_str(), "%d.%d", &major, &minor) != 2 ||
+        std::pair(major, minor) < std::pair(kOldestMajor, kOldestMinor)) {
+      check.health = Health::kBroken;
+      check.fix = "cove needs QEMU 7.2 or newer";
+    }
+    return check;
+  } catch (const Error& error) {
+    return {"QEMU", Health::kBroken, error.message(), installCommand("--reinstall qemu-system-x86")};
+  }
+}
+
+// QEMU handles -sandbox before "-machine help", so that this tries the filter without starting anything.
+Check qemuSandbox(const std::string& program) {
+  try {
+    capture({program, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+             "-machine", "help"});
+    return {"QEMU's sandbox", Health::kGood, "available"};
+  } catch (const Error& error) {
+    return {"QEMU's sandbox", Health::kBroken, error.message(),
+            "use a QEMU that was built with seccomp, as Debian's is"};
+  }
+}
+
+Check kvm() {
+  if (access("/dev/kvm", F_OK) != 0) {
+    return {"KVM", Health::kWarning, "no /dev/kvm: machines are emulated, which is several times slower",
+            "enable virtualization in the firmware, or nested virtualization in this host's own host"};
+  }
+  if (access("/dev/kvm", R_OK | W_OK) != 0) {
+    return {"KVM", Health::kWarning, "/dev/kvm is there, but not for this user",
+            asRoot("usermod -aG kvm $USER") + "   (then log in again)"};
+  }
+  return {"KVM", Health::kGood, "/dev/kvm can be opened; used where a guest was seen to boot under it"};
+}
+
+Check tool(const std::string& name, const std::string& purpose, const std::string& package) {
+  std::string path = findProgram(name);
+  if (!path.empty()) return {name, Health::kGood, path};
+  return {name, Health::kBroken, "not found; it " + purpose, installCommand(package)};
+}
+
+Check keyring() {
+  if (access(kKeyring, R_OK) == 0) return {"Debian's keys", Health::kGood, kKeyring};
+  return {"Debian's keys", Health::kBroken, "not found; packages are checked with them",
+          installCommand("debian-archive-keyring")};
+}
+
+}  // namespace
+
+std::vector<Check> checkPrograms() {
+  std::optional<std::string> qemu = findQemu();
+  std::vector<Check> checks = {architecture(), qemuBinary(qemu)};
+  if (qemu) checks.push_back(qemuSandbox(*qemu));
+  checks.push_back(kvm());
+  checks.push_back(tool("qemu-img", "makes disks", "qemu-utils"));
+  checks.push_back(tool("ssh-keygen", "makes the instances' keys", "openssh-client"));
+  checks.push_back(tool("mmdebstrap", "makes images", "mmdebstrap"));
+  checks.push_back(tool("mke2fs", "makes images' file systems", "e2fsprogs"));
+  checks.push_back(keyring());
+  return checks;
+}
+
+}  // namespace cove::cli
