@@ -2,8 +2,8 @@
 
 #include <charconv>
 
+#include "base/suggest.h"
 #include "base/text.h"
-#include "cove/suggest.h"
 
 namespace cove::cli {
 

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "base/suggest.h"
 #include "base/text.h"
 #include "cove/context.h"
-#include "cove/suggest.h"
 
 namespace cove::cli {
 

@@ -1,16 +1,24 @@
 #include "cove/instance_record.h"
 
+#include <chrono>
+#include <cstdio>
+
 #include "base/text.h"
 #include "cove/session.h"
 
 namespace cove::cli {
 
+// gmtime_r(3) would read /etc/localtime.
 std::string formatTime(int64_t secondsSinceEpoch) {
-  time_t seconds = secondsSinceEpoch;
-  struct tm utc = {};
-  gmtime_r(&seconds, &utc);
-  char text[40];
-  strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  using namespace std::chrono;
+  sys_seconds time{seconds(secondsSinceEpoch)};
+  sys_days day = floor<days>(time);
+  year_month_day date(day);
+  hh_mm_ss clock(time - day);
+  char text[64];
+  snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02dZ", int(date.year()), unsigned(date.month()),
+           unsigned(date.day()), int(clock.hours().count()), int(clock.minutes().count()),
+           int(clock.seconds().count()));
   return text;
 }
 

@@ -6,6 +6,7 @@
 #include "cove/caller.h"
 #include "cove/command_options.h"
 #include "cove/escape_filter.h"
+#include "cove/instance_record.h"
 #include "cove/log_follower.h"
 #include "cove/progress.h"
 
@@ -45,6 +46,13 @@ TEST(Caller, NamesFitTheGuestsGrammar) {
   EXPECT_EQ(guestUserName(""), "user");
   EXPECT_EQ(guestUserName("\xc3\xa4"), "user");
   EXPECT_EQ(guestUserName(std::string(99, 'a')).size(), 32u);
+}
+
+TEST(Time, IsUtc) {
+  EXPECT_EQ(formatTime(0), "1970-01-01T00:00:00Z");
+  EXPECT_EQ(formatTime(1709164799), "2024-02-28T23:59:59Z");
+  EXPECT_EQ(formatTime(1709164800), "2024-02-29T00:00:00Z");
+  EXPECT_EQ(formatTime(-1), "1969-12-31T23:59:59Z");
 }
 
 TEST(Environment, Entries) {

@@ -1,4 +1,3 @@
-#include "base/text.h"
 #include "cove/commands/all.h"
 #include "cove/lifecycle.h"
 #include "cove/stdio.h"
@@ -26,17 +25,27 @@ class Start final : public Action {
   }
 
   int run(Context& context) override {
-    // A name holds no colon, an operating system always does.
-    if (options_.os.find(':') != std::string::npos) return startNew(context);
-    if (options_.any()) {
-      throw usageError(str("options of a new instance were given, but \"", escapeForTerminal(options_.os),
-                           "\" is not an operating system"))
-          .hint("As in: cove start --name web debian:12");
-    }
-    return startExisting(context, instanceName("NAME", options_.os));
+    bool isNew = options_.any() || options_.os.find(':') != std::string::npos;
+    if (!isNew && !isInstance(context)) isNew = namesOs();
+    return isNew ? startNew(context) : startExisting(context, instanceName("NAME", options_.os));
   }
 
  private:
+  bool isInstance(Context& context) const {
+    auto response = context.wait(context.daemon().listRequest().send());
+    for (auto info : response.getInstances()) {
+      if (options_.os == info.getName().cStr()) return true;
+    }
+    return false;
+  }
+
+  // "debian-12" is debian:12 where no instance has that name; any other name is meant to be an instance's.
+  bool namesOs() const {
+    size_t dash = options_.os.rfind('-');
+    return dash != std::string::npos &&
+           options_.os.find_first_not_of("0123456789.", dash + 1) == std::string::npos;
+  }
+
   int startNew(Context& context) {
     std::string name = createInstance(context, options_);
     discardOnFailure(context, name, [&] { startInstance(context, name, early_); });

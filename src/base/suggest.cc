@@ -1,10 +1,10 @@
-#include "cove/suggest.h"
+#include "base/suggest.h"
 
 #include <algorithm>
 
 #include "base/text.h"
 
-namespace cove::cli {
+namespace cove {
 
 size_t editDistance(std::string_view a, std::string_view b) {
   // Three rows of the table of optimal string alignment.
@@ -40,4 +40,4 @@ std::string didYouMean(std::string_view word, const std::vector<std::string>& kn
   return "Did you mean " + escapeForTerminal(*best) + "?";
 }
 
-}  // namespace cove::cli
+}  // namespace cove

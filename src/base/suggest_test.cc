@@ -1,8 +1,8 @@
-#include "cove/suggest.h"
+#include "base/suggest.h"
 
 #include <gtest/gtest.h>
 
-namespace cove::cli {
+namespace cove {
 namespace {
 
 TEST(Suggest, Distance) {
@@ -23,4 +23,4 @@ TEST(Suggest, NearestOrNone) {
 }
 
 }  // namespace
-}  // namespace cove::cli
+}  // namespace cove
