@@ -45,6 +45,10 @@ bool leadsAway(const nlmsghdr* message) {
 }  // namespace
 
 HostRoutes::HostRoutes() : questions_(openNetlink()), changes_(openNetlink()) {
+  // A socket without a port of its own is taken for the sender of what the kernel announces, and left out.
+  sockaddr_nl any{};
+  any.nl_family = AF_NETLINK;
+  check(::bind(changes_.get(), reinterpret_cast<sockaddr*>(&any), sizeof any), "bind", "a netlink socket");
   for (int group : {RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
                     RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE})
     check(::setsockopt(changes_.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group),
