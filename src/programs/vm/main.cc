@@ -16,6 +16,7 @@ namespace cove {
 namespace {
 
 constexpr int kConfig = 3, kInstanceDir = 4, kImageDir = 5, kReadiness = 6;
+constexpr auto kLastCall = 200 * kj::MILLISECONDS;
 constexpr auto kFarewell = 2 * kj::SECONDS;  // until clients have read how it ended
 
 void limitMemory() {
