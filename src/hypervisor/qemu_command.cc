@@ -31,15 +31,16 @@ void addAccelerator(std::vector<std::string>& argv, const MachineSpec& spec) {
 }
 
 void addDisk(std::vector<std::string>& argv, const MachineSpec& spec) {
+  // Locking is vm.lock's; QEMU would look for /dev/null to probe its own.
   // Explicit drivers at every level, and no backing name is read from the file: a guest writes what is in it.
   const char* flush = spec.ephemeral ? ",cache.no-flush=on" : "";
   argv.insert(
       argv.end(),
       {"-add-fd", str("fd=", kQemuDisk, ",set=", kDiskSet), "-add-fd",
        str("fd=", kQemuBacking, ",set=", kBackingSet), "-blockdev",
-       str("driver=file,node-name=backing-file,read-only=on,filename=/dev/fdset/", kBackingSet), "-blockdev",
-       "driver=raw,node-name=backing,read-only=on,file=backing-file", "-blockdev",
-       str("driver=file,node-name=disk-file,discard=unmap,filename=/dev/fdset/", kDiskSet, flush),
+       str("driver=file,node-name=backing-file,read-only=on,locking=off,filename=/dev/fdset/", kBackingSet),
+       "-blockdev", "driver=raw,node-name=backing,read-only=on,file=backing-file", "-blockdev",
+       str("driver=file,node-name=disk-file,discard=unmap,locking=off,filename=/dev/fdset/", kDiskSet, flush),
        "-blockdev", str("driver=qcow2,node-name=disk,file=disk-file,backing=backing,discard=unmap", flush),
        "-device",
        // A full disk of the host stops the machine, it is no error for the guest.
