@@ -1,5 +1,6 @@
 #include "cove/progress.h"
 
+#include <algorithm>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -11,7 +12,11 @@ namespace cove::cli {
 namespace {
 
 constexpr auto kRedrawInterval = std::chrono::milliseconds(100);
-constexpr size_t kNoLimit = SIZE_MAX;
+constexpr uint64_t kBytesFrom = 1 << 20;
+
+std::string amount(uint64_t count, uint64_t total) {
+  return total >= kBytesFrom ? formatSize(count) : std::to_string(count);
+}
 
 size_t terminalColumns() {
   struct winsize size = {};
@@ -24,15 +29,20 @@ size_t terminalColumns() {
 std::string progressText(std::string_view step, uint64_t done, uint64_t total, size_t columns) {
   std::string text = escapeForTerminal(step);
   std::string suffix;
-  if (total > 0)
-    suffix = str(" ", static_cast<unsigned>(100.0 * double(std::min(done, total)) / double(total)), "%");
+  if (total > 0) suffix = " " + amount(std::min(done, total), total) + " of " + amount(total, total);
   // Wide characters are rare in steps; a line that is cut too late only wraps.
   if (text.size() + suffix.size() >= columns) {
     size_t keep = columns > suffix.size() + 4 ? columns - suffix.size() - 4 : 0;
-    while (keep > 0 && (text[keep] & 0xc0) == 0x80) --keep;
+    keep = std::min(keep, text.size());
+    while (keep > 0 && keep < text.size() && (text[keep] & 0xc0) == 0x80) --keep;
     text = text.substr(0, keep) + "...";
   }
   return text + suffix;
+}
+
+std::string firstProgressText(std::string_view step, uint64_t total) {
+  std::string text = escapeForTerminal(step);
+  return total == 0 ? text : text + ", " + amount(total, total) + " in all";
 }
 
 void ProgressLine::show(std::string_view step, uint64_t done, uint64_t total) {
@@ -40,7 +50,7 @@ void ProgressLine::show(std::string_view step, uint64_t done, uint64_t total) {
   bool changed = step != step_;
   step_ = step;
   if (style_ == Style::kLines) {
-    if (changed) writeErr("cove: " + progressText(step, 0, 0, kNoLimit) + "\n");
+    if (changed) writeErr("cove: " + firstProgressText(step, total) + "\n");
     return;
   }
   auto now = std::chrono::steady_clock::now();

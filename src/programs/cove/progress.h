@@ -15,7 +15,8 @@ class ProgressLine {
   ~ProgressLine() { clear(); }
   ProgressLine(const ProgressLine&) = delete;
 
-  // `done` of `total` in percent; total 0: unknown. `step` may come from anywhere: it is escaped.
+  // total 0: unknown; from 1 MiB on both count bytes, below it things. `step` may come from anywhere: it is
+  // escaped.
   void show(std::string_view step, uint64_t done = 0, uint64_t total = 0);
   // Before anything else is written to the terminal.
   void clear();
@@ -28,7 +29,9 @@ class ProgressLine {
   std::chrono::steady_clock::time_point drawnAt_{};
 };
 
-// "step 42%", cut to the terminal's width.
+// "unpacking 12 of 146", "downloading 1.5 MiB of 80.0 MiB", cut to the terminal's width.
 std::string progressText(std::string_view step, uint64_t done, uint64_t total, size_t columns);
+// As it begins: "downloading, 80.0 MiB in all".
+std::string firstProgressText(std::string_view step, uint64_t total);
 
 }  // namespace cove::cli
