@@ -63,9 +63,9 @@ kj::AsyncIoContext& loop() {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   auto& io = loop();
-  auto [ours, theirs] = makeSocketPair(SOCK_STREAM);
-  setNonblocking(ours);
-  Guest guest(std::move(theirs));
+  auto pair = makeSocketPair(SOCK_STREAM);
+  setNonblocking(pair.first);
+  Guest guest(std::move(pair.second));
   capnp::MallocMessageBuilder message;
   auto config = message.initRoot<rpc::VmConfig>();
   config.setName("fuzz");
@@ -82,7 +82,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     ended = true;
   };
   AgentLimits limits{20 * kj::MILLISECONDS, 20 * kj::MILLISECONDS};
-  AgentSession session(io.unixEventPort, std::move(ours), config, limits, std::move(events));
+  AgentSession session(io.unixEventPort, std::move(pair.first), config, limits, std::move(events));
   auto running = session.run().eagerlyEvaluate(nullptr);
 
   auto input = std::as_bytes(std::span(data + 1, size - 1));

@@ -1,5 +1,6 @@
 // The channel's wire, from a peer that sends whatever it likes.
 #include <span>
+#include <vector>
 
 #include "require.h"
 #include "rpc/scanner.h"
