@@ -1,0 +1,102 @@
+#include "target/copy.h"
+
+#include "rpc/co.h"
+
+namespace cove {
+
+namespace {
+struct Progress final : kj::Refcounted {
+  explicit Progress(CopyProgress function) : report(std::move(function)) {}
+  CopyProgress report;
+  uint64_t bytes = 0;
+};
+
+// Counts what goes by; checking is the receiver's.
+class CountedContent final : public rpc::ByteSink::Server {
+ public:
+  CountedContent(rpc::ByteSink::Client inner, kj::Own<Progress> progress, std::string path)
+      : inner_(kj::mv(inner)), progress_(kj::mv(progress)), path_(std::move(path)) {}
+  kj::Promise<void> write(WriteContext context) override {
+    auto params = context.getParams();
+    progress_->bytes += params.getData().size();
+    progress_->report(progress_->bytes, path_);
+    auto request = inner_.writeRequest(params.totalSize());
+    request.setOffset(params.getOffset());
+    request.setData(params.getData());
+    return request.send().ignoreResult();
+  }
+  kj::Promise<void> end(EndContext context) override {
+    auto request = inner_.endRequest();
+    request.setSize(context.getParams().getSize());
+    return request.send().ignoreResult();
+  }
+
+ private:
+  rpc::ByteSink::Client inner_;
+  kj::Own<Progress> progress_;
+  std::string path_;
+};
+
+class CountedTree final : public rpc::TreeSink::Server {
+ public:
+  CountedTree(rpc::TreeSink::Client inner, CopyProgress progress)
+      : inner_(kj::mv(inner)), progress_(kj::refcounted<Progress>(std::move(progress))) {}
+
+  kj::Promise<void> directory(DirectoryContext context) override {
+    auto params = context.getParams();
+    auto request = inner_.directoryRequest(params.totalSize());
+    request.setPath(params.getPath());
+    request.setAttributes(params.getAttributes());
+    return request.send().ignoreResult();
+  }
+  kj::Promise<void> file(FileContext context) override {
+    auto params = context.getParams();
+    auto request = inner_.fileRequest(params.totalSize());
+    request.setPath(params.getPath());
+    request.setSize(params.getSize());
+    request.setAttributes(params.getAttributes());
+    auto sent = request.send();
+    context.getResults().setContent(
+        kj::heap<CountedContent>(sent.getContent(), kj::addRef(*progress_),
+                                 std::string(params.getPath().begin(), params.getPath().size())));
+    return sent.ignoreResult();
+  }
+  kj::Promise<void> symlink(SymlinkContext context) override {
+    auto params = context.getParams();
+    auto request = inner_.symlinkRequest(params.totalSize());
+    request.setPath(params.getPath());
+    request.setTarget(params.getTarget());
+    request.setAttributes(params.getAttributes());
+    return request.send().ignoreResult();
+  }
+  kj::Promise<void> done(DoneContext) override { return inner_.doneRequest().send().ignoreResult(); }
+
+ private:
+  rpc::TreeSink::Client inner_;
+  kj::Own<Progress> progress_;
+};
+
+co::Co<void> copy(rpc::Target::Client from, std::string fromPath, rpc::Target::Client to, std::string toPath,
+                  CopyOptions options, CopyProgress progress) {
+  auto write = to.writeTreeRequest();
+  write.setPath(toPath.c_str());
+  write.setIntoDirectory(options.intoDirectory.c_str());
+  write.setSetOwner(options.setOwner);
+  auto writing = co_await write.send();
+  auto read = from.readTreeRequest();
+  read.setPath(fromPath.c_str());
+  if (progress)
+    read.setSink(kj::heap<CountedTree>(writing.getSink(), std::move(progress)));
+  else
+    read.setSink(writing.getSink());
+  co_await read.send().ignoreResult();
+}
+}  // namespace
+
+kj::Promise<void> copyTree(rpc::Target::Client from, std::string fromPath, rpc::Target::Client to,
+                           std::string toPath, CopyOptions options, CopyProgress progress) {
+  return copy(kj::mv(from), std::move(fromPath), kj::mv(to), std::move(toPath), std::move(options),
+              std::move(progress));
+}
+
+}  // namespace cove
