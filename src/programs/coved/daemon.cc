@@ -35,15 +35,20 @@ Daemon::Daemon(kj::AsyncIoContext& io, const std::string& home)
       lifetime_(io.provider->getTimer(), idleLimit(), [this] { return use(); }) {}
 
 void Daemon::start() {
-  auto lock = Lock::take(state_.fd, kLifeLockName, kLockWait);
-  if (!lock) throw Error(str("another daemon serves ", state_.path));
+  lifeLock_ = Lock::take(state_.fd, kLifeLockName, kLockWait);
+  if (!lifeLock_) throw Error(str("another daemon serves ", state_.path));
   database_.emplace(state_);
   journal_.emplace(*database_, log());
-  listener_.emplace(io_, state_, std::move(*lock), log());
+  records_.emplace(*database_);
+  images_.emplace(io_, state_, *records_, activity_);
+  instances_.emplace(io_, state_, *records_, *journal_, *images_, activity_, log());
+  listener_.emplace(io_, state_, *lifeLock_, log());
   log().info(str("coved ", buildId_, " serves ", state_.path));
 }
 
 void Daemon::run() {
+  // Clients are let in meanwhile; what they ask about instances waits for it.
+  recovered_ = kj::Promise<void>(instances_->recover()).fork();
   auto signals = io_.unixEventPort.onSignal(SIGTERM).exclusiveJoin(io_.unixEventPort.onSignal(SIGINT));
   listener_->serve(kj::heap<DaemonService>(parts()))
       .exclusiveJoin(lifetime_.wait())
@@ -54,12 +59,18 @@ void Daemon::run() {
 }
 
 DaemonService::Parts Daemon::parts() {
-  return {activity_, [this](rpc::DaemonInfo::Builder info) { describe(info); }, [this] { lifetime_.end(); },
-          state_.id, buildId_};
+  return {activity_,
+          *instances_,
+          *images_,
+          recovered_,
+          [this](rpc::DaemonInfo::Builder info) { describe(info); },
+          [this] { lifetime_.end(); },
+          state_.id,
+          buildId_};
 }
 
 Lifetime::Use Daemon::use() {
-  bool busy = listener_->clients() > 0 || !activity_.empty();
+  bool busy = listener_->clients() > 0 || !activity_.empty() || instances_->running() > 0;
   return {busy, listener_->lastChange()};
 }
 
@@ -70,6 +81,7 @@ void Daemon::describe(rpc::DaemonInfo::Builder info) {
   info.setStartedAt(startedAt_);
   info.setIdleTimeoutMs(static_cast<uint64_t>(lifetime_.idleLimit() / kj::MILLISECONDS));
   info.setIdleLeftMs(static_cast<uint64_t>(lifetime_.idleLeft() / kj::MILLISECONDS));
+  info.setMachines(static_cast<uint32_t>(instances_->running()));
   info.setClients(static_cast<uint32_t>(listener_->clients()));
 }
 

@@ -8,7 +8,8 @@
 #include "coved/listener.h"
 #include "coved/log_file.h"
 #include "coved/service.h"
-#include "instance/activity.h"
+#include "instance/images.h"
+#include "instance/instances.h"
 #include "journal/journal.h"
 
 namespace cove {
@@ -35,8 +36,13 @@ class Daemon {
   time_t startedAt_;
   Activity activity_;
   Lifetime lifetime_;
+  std::optional<Lock> lifeLock_;  // released when the database is closed
   std::optional<Database> database_;
   std::optional<Journal> journal_;
+  std::optional<Records> records_;
+  std::optional<Images> images_;
+  std::optional<Instances> instances_;
+  kj::ForkedPromise<void> recovered_ = nullptr;
   std::optional<Listener> listener_;
 };
 

@@ -16,11 +16,11 @@ namespace {
 constexpr kj::Duration kLookInterval = 5 * kj::SECONDS;
 }  // namespace
 
-Listener::Listener(kj::AsyncIoContext& io, const StateDir& state, Lock lifeLock, const Log& log)
+Listener::Listener(kj::AsyncIoContext& io, const StateDir& state, const Lock& lifeLock, const Log& log)
     : io_(io),
       state_(state),
       log_(log),
-      lifeLock_(std::move(lifeLock)),
+      lifeLock_(lifeLock),
       name_(socketName(state)),
       lastChange_(io.provider->getTimer().now()),
       errors_(log),

@@ -14,9 +14,9 @@ namespace cove {
 
 class Listener {
  public:
-  // Only the holder of life.lock may bind or unlink; the lock is kept as long as the socket. Its content
-  // tells clients whose runtime directory is another one where the socket is.
-  Listener(kj::AsyncIoContext& io, const StateDir& state, Lock lifeLock, const Log& log);
+  // Only the holder of life.lock may bind or unlink. The lock file's content tells clients whose runtime
+  // directory is another one where the socket is.
+  Listener(kj::AsyncIoContext& io, const StateDir& state, const Lock& lifeLock, const Log& log);
   Listener(const Listener&) = delete;
   // Removes the socket. Clients that were not accepted yet see the end of the stream before any answer, and
   // try again.
@@ -41,7 +41,7 @@ class Listener {
   kj::AsyncIoContext& io_;
   const StateDir& state_;
   const Log& log_;
-  Lock lifeLock_;
+  const Lock& lifeLock_;
   RuntimeDir runtime_;
   std::string name_;
   Fd socket_;

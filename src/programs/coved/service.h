@@ -1,20 +1,25 @@
 // rpc::Daemon: one file a noun (service_daemon.cc, service_images.cc, service_instances.cc). Whoever holds
-// this capability is the daemon's own user: the listener lets nobody else in. Every text and size of a
-// request is checked by what it is given to.
+// this capability is the daemon's own user: the listener lets nobody else in. Requests about instances and
+// images wait until what an earlier daemon left is recovered; every text and size is checked by what it is
+// given to.
 #pragma once
 #include <functional>
 
+#include "instance/images.h"
+#include "instance/instances.h"
+#include "rpc/co.h"
 #include "rpc/daemon.capnp.h"
 
 namespace cove {
-
-class Activity;
 
 class DaemonService final : public rpc::Daemon::Server {
  public:
   struct Parts {
     Activity& activity;
-    std::function<void(rpc::DaemonInfo::Builder)> describe;  // fills in what is not known here
+    Instances& instances;
+    Images& images;
+    kj::ForkedPromise<void>& recovered;
+    std::function<void(rpc::DaemonInfo::Builder)> describe;  // what is not known here
     std::function<void()> end;
     std::string stateId, buildId;
   };
@@ -25,7 +30,35 @@ class DaemonService final : public rpc::Daemon::Server {
   kj::Promise<void> state(StateContext context) override;
   kj::Promise<void> shutdown(ShutdownContext context) override;
 
+  kj::Promise<void> create(CreateContext context) override;
+  kj::Promise<void> start(StartContext context) override;
+  kj::Promise<void> run(RunContext context) override;
+  kj::Promise<void> connect(ConnectContext context) override;
+  kj::Promise<void> stop(StopContext context) override;
+  kj::Promise<void> delete_(DeleteContext context) override;
+  kj::Promise<void> list(ListContext context) override;
+  kj::Promise<void> info(InfoContext context) override;
+  kj::Promise<void> keep(KeepContext context) override;
+
+  kj::Promise<void> images(ImagesContext context) override;
+  kj::Promise<void> imagePull(ImagePullContext context) override;
+  kj::Promise<void> imageDelete(ImageDeleteContext context) override;
+
  private:
+  co::Co<void> createInstance(CreateContext context);
+  co::Co<void> startInstance(StartContext context);
+  co::Co<void> runInstance(RunContext context);
+  co::Co<void> connectInstance(ConnectContext context);
+  co::Co<void> stopInstance(StopContext context);
+  co::Co<void> deleteInstance(DeleteContext context);
+  co::Co<void> listInstances(ListContext context);
+  co::Co<void> describeInstance(InfoContext context);
+  co::Co<void> keepInstance(KeepContext context);
+  co::Co<void> listImages(ImagesContext context);
+  co::Co<void> pullImage(ImagePullContext context);
+  co::Co<void> deleteImage(ImageDeleteContext context);
+
+  kj::Promise<void> recovered() { return parts_.recovered.addBranch(); }
   Parts parts_;
 };
 

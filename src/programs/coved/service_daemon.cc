@@ -3,7 +3,6 @@
 
 #include "base/version.h"
 #include "coved/service.h"
-#include "instance/activity.h"
 
 namespace cove {
 

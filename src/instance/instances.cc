@@ -1,0 +1,204 @@
+#include "instance/instances.h"
+
+#include <ctime>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace cove {
+
+namespace {
+
+// From the kernel: instances need no more than to be told apart.
+std::string newId() {
+  std::string id = readFile("/proc/sys/kernel/random/uuid", 64);
+  while (!id.empty() && id.back() == '\n') id.pop_back();
+  return id;
+}
+
+}  // namespace
+
+// Deletes an ephemeral instance unless its machine has a lease.
+class Instances::Discard {
+ public:
+  Discard(Instances& instances, std::string name) : instances_(&instances), name_(std::move(name)) {}
+  Discard(const Discard&) = delete;
+  ~Discard() noexcept {
+    if (instances_ != nullptr) instances_->inBackground(instances_->discard(name_), "delete " + name_);
+  }
+  void release() { instances_ = nullptr; }
+
+ private:
+  Instances* instances_;
+  std::string name_;
+};
+
+Instances::Instances(kj::AsyncIoContext& io, const StateDir& state, Records& records, Journal& journal,
+                     Images& images, Activity& activity, const Log& log)
+    : io_(io),
+      state_(state),
+      records_(records),
+      journal_(journal),
+      images_(images),
+      activity_(activity),
+      log_(log),
+      operations_(io.unixEventPort, state, records) {}
+
+void Instances::checkName(const std::string& name) const {
+  if (records_.find(name))
+    throw Error(str("there is an instance ", name, " already"))
+        .hint(str("Choose another name, or delete it:\n  cove delete ", name));
+  struct stat st;
+  if (::fstatat(state_.fd.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0)
+    throw Error(str("cannot make the instance ", name, ": ", state_.path, "/", name,
+                    " exists and belongs to no instance"));
+}
+
+std::string Instances::freeName(const image::Os& os) const {
+  for (int i = 1;; ++i) {
+    std::string name = str(os.distribution, "-", os.version, "-", i);
+    struct stat st;
+    bool used = records_.find(name) || !activity_.of(name).empty() ||
+                ::fstatat(state_.fd.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!used) return name;
+  }
+}
+
+co::Co<InstanceRecord> Instances::make(InstanceSpec spec, image::ProgressCallback progress) {
+  image::Os os = image::parseOs(spec.os, spec.variant);
+  if (!spec.name.empty()) checkName(spec.name);
+  resolveSpec(spec, hostResources(state_.fd));
+  if (spec.name.empty()) spec.name = freeName(os);
+  spec.os = os.name();
+  spec.variant = os.variant;
+  auto entry = activity_.begin("creating", spec.name);
+
+  image::Image image = co_await images_.ensure(std::move(os), progress);
+  Images::Pin pin(images_, image.digest);
+  InstanceRecord record;
+  record.id = newId();
+  record.spec = spec;
+  record.image = image.digest;
+  record.createdAt = std::time(nullptr);
+  progress("instance", 0, 0);
+  co_await journal_.perform(operations_.create(record));
+  co_return record;
+}
+
+co::Co<std::string> Instances::create(InstanceSpec spec, image::ProgressCallback progress) {
+  InstanceRecord record = co_await make(std::move(spec), std::move(progress));
+  co_return record.name();
+}
+
+co::Co<Instances::Running> Instances::run(InstanceSpec spec, image::ProgressCallback progress) {
+  spec.ephemeral = true;
+  InstanceRecord record = co_await make(std::move(spec), progress);
+  Discard discarded(*this, record.name());
+  progress("start", 0, 0);
+  co_await launch(record);
+  auto socket = co_await introduce(record, true);
+  discarded.release();  // from here the lease decides
+  co_return Running{record.name(), kj::mv(socket)};
+}
+
+co::Co<void> Instances::start(std::string name) {
+  InstanceRecord record = records_.get(name);
+  if (find(record) == nullptr) co_await launch(std::move(record));
+}
+
+co::Co<rpc::Socket::Client> Instances::connect(std::string name) {
+  InstanceRecord record = records_.get(name);
+  if (find(record) == nullptr)
+    throw Error(str("the instance ", name, " is not running")).hint(str("Start it:\n  cove start ", name));
+  auto socket = co_await introduce(std::move(record), false);
+  co_return socket;
+}
+
+co::Co<void> Instances::stop(std::string name, bool force, uint64_t timeoutMs) {
+  InstanceRecord record = records_.get(name);
+  if (find(record) == nullptr) co_return;
+  auto entry = activity_.begin("stopping", name);
+  co_await halt(std::move(record), force, timeoutMs);
+}
+
+co::Co<void> Instances::remove(std::string name, bool force) {
+  InstanceRecord record = records_.get(name);
+  if (find(record) != nullptr && !force)
+    throw Error(str("cannot delete ", name, ": it is running"))
+        .hint(str("Stop it first, or delete it nevertheless:\n  cove delete --force ", name));
+  auto entry = activity_.begin("deleting", name);
+  co_await erase(std::move(record));
+}
+
+co::Co<void> Instances::erase(InstanceRecord record) {
+  if (find(record) != nullptr) co_await halt(record, true, 0);
+  co_await journal_.perform(operations_.remove(record));
+}
+
+// The end of an ephemeral instance, at whatever point it is.
+co::Co<void> Instances::discard(std::string name) {
+  auto record = records_.find(name);
+  if (!record || !record->spec.ephemeral || activity_.of(name) == "deleting") co_return;
+  auto entry = activity_.begin("deleting", name);
+  if (find(*record) == nullptr) co_await endStray(*record);
+  co_await erase(*record);
+}
+
+co::Co<void> Instances::keep(std::string name) {
+  InstanceRecord record = records_.get(name);
+  if (!record.spec.ephemeral) co_return;
+  auto entry = activity_.begin("keeping", name);
+  if (Machine* machine = find(record)) co_await machine->link->supervisor().keepRequest().send();
+  record.spec.ephemeral = false;
+  records_.setSpec(record.id, record.spec);
+  if (Machine* machine = find(record)) onStatus(record.id, machine->link->state());
+}
+
+co::Co<void> Instances::recover() {
+  for (Journal::Interrupted& interrupted : journal_.interrupted())
+    co_await journal_.recover(interrupted, operations_.rebuild(interrupted));
+  for (InstanceRecord& record : records_.all()) co_await recoverMachine(std::move(record));
+}
+
+void Instances::list(rpc::Daemon::ListResults::Builder results) const {
+  auto records = records_.all();
+  auto instances = results.initInstances(static_cast<unsigned>(records.size()));
+  for (unsigned i = 0; i < records.size(); ++i) describe(records[i], instances[i]);
+}
+
+void Instances::describe(const std::string& name, rpc::InstanceInfo::Builder info) const {
+  describe(records_.get(name), info);
+}
+
+void Instances::describe(const InstanceRecord& record, rpc::InstanceInfo::Builder info) const {
+  info.setName(record.name());
+  info.setId(record.id);
+  info.setCreated(record.state == InstanceRecord::State::kCreated);
+  writeSpec(record.spec, info.initSpec());
+  info.setDirectory(str(state_.path, "/", record.name()));
+  info.setImage(record.image);
+  info.setCreatedAt(record.createdAt);
+  info.setOperation(activity_.of(record.name()));
+  struct stat st;
+  if (::fstatat(state_.fd.get(), (record.name() + "/disk").c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0)
+    info.setDiskUsed(static_cast<uint64_t>(st.st_blocks) * 512);
+
+  VmState state;
+  auto machine = machines_.find(record.id);
+  if (machine != machines_.end()) {
+    state = machine->second.link->state();
+  } else {
+    bool failed = record.state == InstanceRecord::State::kFailed;
+    state.state = failed ? rpc::VmState::FAILED : rpc::VmState::STOPPED;
+    state.reason = record.reason;
+  }
+  state.write(info.initVm());
+}
+
+void Instances::inBackground(kj::Promise<void> task, std::string what) {
+  tasks_.add(task.catch_(
+      [this, what](kj::Exception&& e) { log_.error(str("cannot ", what, ": ", fromKj(e).what())); }));
+}
+
+}  // namespace cove

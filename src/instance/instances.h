@@ -1,0 +1,94 @@
+// The life of instances: made, started, watched, stopped, deleted, and found again by the next daemon.
+//
+// One change at a time of each instance (Activity). Errors name the instance. Supervisors outlive the daemon:
+// what is kept here is a link to each, and the database's row.
+#pragma once
+#include <kj/async-io.h>
+#include <map>
+#include <memory>
+
+#include "base/log.h"
+#include "instance/activity.h"
+#include "instance/images.h"
+#include "instance/operations.h"
+#include "instance/records.h"
+#include "instance/supervisor_link.h"
+#include "journal/journal.h"
+
+namespace cove {
+
+class Instances {
+ public:
+  Instances(kj::AsyncIoContext& io, const StateDir& state, Records& records, Journal& journal, Images& images,
+            Activity& activity, const Log& log);
+
+  // Once, at the daemon's start: finishes or undoes what was interrupted, adopts the machines that run, and
+  // deletes ephemeral instances whose machine has ended. Nothing else may be called before it has resolved.
+  co::Co<void> recover();
+
+  // Dropping the promise undoes it. Returns the name.
+  co::Co<std::string> create(InstanceSpec spec, image::ProgressCallback progress);
+  // Answered when the supervisor runs; at once if it does already. Not to be dropped.
+  co::Co<void> start(std::string name);
+  struct Running {
+    std::string name;
+    rpc::Socket::Client socket;
+  };
+  // create, start, and a connection with the lease. Dropping the promise, or losing the lease, deletes it.
+  co::Co<Running> run(InstanceSpec spec, image::ProgressCallback progress);
+  co::Co<rpc::Socket::Client> connect(std::string name);
+  // Answered when the machine has ended; at once if none runs.
+  co::Co<void> stop(std::string name, bool force, uint64_t timeoutMs);
+  // Refused while it runs, unless `force`. Not to be dropped.
+  co::Co<void> remove(std::string name, bool force);
+  co::Co<void> keep(std::string name);
+
+  void list(rpc::Daemon::ListResults::Builder results) const;
+  void describe(const std::string& name, rpc::InstanceInfo::Builder info) const;
+  size_t running() const { return machines_.size(); }
+
+ private:
+  struct Machine {
+    std::unique_ptr<SupervisorLink> link;
+    kj::Own<kj::PromiseFulfiller<void>> end;
+    kj::ForkedPromise<void> ended;
+  };
+  class Discard;
+
+  // instances.cc
+  std::string freeName(const image::Os& os) const;
+  void checkName(const std::string& name) const;
+  co::Co<InstanceRecord> make(InstanceSpec spec, image::ProgressCallback progress);
+  co::Co<void> erase(InstanceRecord record);
+  co::Co<void> discard(std::string name);
+  void describe(const InstanceRecord& record, rpc::InstanceInfo::Builder info) const;
+  void inBackground(kj::Promise<void> task, std::string what);
+
+  // instances_machines.cc
+  co::Co<void> launch(InstanceRecord record);
+  co::Co<rpc::Socket::Client> introduce(InstanceRecord record, bool lease);
+  co::Co<void> halt(InstanceRecord record, bool force, uint64_t timeoutMs);
+  co::Co<void> endStray(InstanceRecord record);
+  bool adopt(const InstanceRecord& record);
+  void watch(const InstanceRecord& record, std::unique_ptr<SupervisorLink> link);
+  co::Co<void> follow(std::string id);
+  void onStatus(const std::string& id, const VmState& state);
+  co::Co<void> recoverMachine(InstanceRecord record);
+  Machine* find(const InstanceRecord& record);
+
+  kj::AsyncIoContext& io_;
+  const StateDir& state_;
+  Records& records_;
+  Journal& journal_;
+  Images& images_;
+  Activity& activity_;
+  const Log& log_;
+  InstanceOperations operations_;
+  std::map<std::string, Machine> machines_;  // running ones, by id
+  struct Logged : kj::TaskSet::ErrorHandler {
+    void taskFailed(kj::Exception&&) override {}  // inBackground() has logged it
+  } logged_;
+  kj::TaskSet tasks_{logged_};
+};
+
+}  // namespace cove

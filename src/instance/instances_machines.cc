@@ -1,0 +1,156 @@
+// The running half of Instances: supervisors started, watched, stopped and adopted.
+#include <kj/timer.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/paths.h"
+#include "base/text.h"
+#include "instance/instances.h"
+#include "instance/last_event.h"
+#include "instance/launch.h"
+#include "instance/ssh_config.h"
+#include "instance/tools.h"
+#include "machine/launch.h"
+
+namespace cove {
+
+namespace {
+
+// Beyond the supervisor's own limits: then it does not do as it is told.
+constexpr kj::Duration kStopMargin = 30 * kj::SECONDS;
+constexpr kj::Duration kDefaultStop = 90 * kj::SECONDS;
+constexpr int kStrayLooks = 500;
+constexpr kj::Duration kStrayPause = 20 * kj::MILLISECONDS;
+
+}  // namespace
+
+Instances::Machine* Instances::find(const InstanceRecord& record) {
+  auto found = machines_.find(record.id);
+  return found == machines_.end() ? nullptr : &found->second;
+}
+
+co::Co<void> Instances::launch(InstanceRecord record) {
+  auto entry = activity_.begin("starting", record.name());
+  auto image = images_.get(record.image);
+  if (!image) throw Error(str("cannot start ", record.name(), ": its image ", record.image, " is missing"));
+  ProcessId supervisor = co_await launchInChild(
+      io_.unixEventPort, record, *image, operations_.openDir(record.name()), images_.openDir(record.image));
+  auto link = SupervisorLink::open(io_, operations_.openDir(record.name()), supervisor);
+  if (!link)
+    throw Error(str("cannot start ", record.name(), ": its supervisor ended at once; ",
+                    lastEvent(operations_.openDir(record.name())).reason));
+  records_.setRunning(record.id, supervisor);
+  watch(record, std::move(link));
+}
+
+void Instances::watch(const InstanceRecord& record, std::unique_ptr<SupervisorLink> link) {
+  auto end = kj::newPromiseAndFulfiller<void>();
+  machines_.emplace(record.id, Machine{std::move(link), kj::mv(end.fulfiller), end.promise.fork()});
+  inBackground(follow(record.id), "watch " + record.name());
+}
+
+// The machine's life, from here to what is recorded of its end.
+co::Co<void> Instances::follow(std::string id) {
+  VmState last =
+      co_await machines_.at(id).link->watch([this, id](const VmState& state) { onStatus(id, state); });
+  // The row may be newer than what we began with: another name, or kept.
+  for (const InstanceRecord& record : records_.all()) {
+    if (record.id != id) continue;
+    bool failed = last.state == rpc::VmState::FAILED;
+    records_.setEnded(id, failed ? InstanceRecord::State::kFailed : InstanceRecord::State::kStopped,
+                      last.reason);
+    if (failed) log_.warning(str("the machine ", record.name(), " failed: ", last.reason));
+    if (record.spec.ephemeral) inBackground(discard(record.name()), "delete " + record.name());
+  }
+  auto end = kj::mv(machines_.at(id).end);
+  machines_.erase(id);
+  end->fulfill();
+}
+
+// The host key is what ssh.config waits for.
+void Instances::onStatus(const std::string& id, const VmState& state) {
+  if (state.sshHostKey.empty()) return;
+  for (const InstanceRecord& record : records_.all()) {
+    if (record.id != id || record.spec.ephemeral) continue;
+    SshAccess access{record.name(), str(state_.path, "/", record.name()), record.spec.user.name,
+                     state.sshHostKey, programPath("cove")};
+    std::string what = "write ssh.config of " + record.name();
+    inBackground(runForked(io_.unixEventPort, what,
+                           [this, access] { writeSshConfig(operations_.openDir(access.name), access); }),
+                 what);
+  }
+}
+
+co::Co<rpc::Socket::Client> Instances::introduce(InstanceRecord record, bool lease) {
+  Machine* machine = find(record);
+  if (machine == nullptr) throw Error(str("the machine ", record.name(), " has ended"));
+  auto request = machine->link->supervisor().introduceRequest();
+  request.setLease(lease);
+  auto response = co_await request.send();
+  co_return response.getSocket();
+}
+
+co::Co<void> Instances::halt(InstanceRecord record, bool force, uint64_t timeoutMs) {
+  Machine* machine = find(record);
+  if (machine == nullptr) co_return;
+  auto ended = machine->ended.addBranch();
+  auto request = machine->link->supervisor().stopRequest();
+  request.setForce(force);
+  request.setTimeoutMs(timeoutMs);
+  // Its answer adds nothing to its end, and a connection that breaks then is no failure.
+  auto asked = request.send().ignoreResult().catch_([](kj::Exception&&) {});
+  kj::Duration limit =
+      (timeoutMs != 0 ? static_cast<int64_t>(timeoutMs) * kj::MILLISECONDS : kDefaultStop) + kStopMargin;
+  auto late = io_.provider->getTimer().afterDelay(limit).then([this, record]() -> kj::Promise<void> {
+    log_.error(str("the supervisor of ", record.name(), " does not stop its machine: killing it"));
+    if (Machine* still = find(record)) still->link->kill();
+    return kj::NEVER_DONE;
+  });
+  co_await ended.exclusiveJoin(kj::mv(late));
+}
+
+// A supervisor that was started but not recorded: the daemon, or the call, ended in between.
+co::Co<void> Instances::endStray(InstanceRecord record) {
+  Fd dir = operations_.openDir(record.name());
+  for (int i = 0; i < kStrayLooks && supervisorLives(dir); ++i) {
+    if (auto id = SupervisorLink::find(dir))
+      if (auto process = openProcess(*id)) sendSignal(*process, SIGKILL);
+    co_await io_.provider->getTimer().afterDelay(kStrayPause);
+  }
+}
+
+bool Instances::adopt(const InstanceRecord& record) {
+  Fd dir = operations_.openDir(record.name());
+  auto link = SupervisorLink::open(io_, dir.duplicate(), record.supervisor);
+  if (!link && supervisorLives(dir)) {
+    // Started by a daemon that was killed before it could record it.
+    if (auto id = SupervisorLink::find(dir)) {
+      link = SupervisorLink::open(io_, dir.duplicate(), *id);
+      if (link) records_.setRunning(record.id, *id);
+    }
+  }
+  if (!link) return false;
+  log_.info(str("adopted the running machine ", record.name()));
+  watch(record, std::move(link));
+  return true;
+}
+
+co::Co<void> Instances::recoverMachine(InstanceRecord record) {
+  try {
+    if (adopt(record)) co_return;
+    if (record.state == InstanceRecord::State::kRunning) {
+      VmState last = lastEvent(operations_.openDir(record.name()));
+      bool failed = last.state == rpc::VmState::FAILED;
+      records_.setEnded(record.id, failed ? InstanceRecord::State::kFailed : InstanceRecord::State::kStopped,
+                        last.reason);
+    }
+    if (record.spec.ephemeral) {
+      log_.warning(str("deleting the ephemeral instance ", record.name(), ": its machine has ended"));
+      co_await discard(record.name());
+    }
+  } catch (const std::exception&) {
+    log_.error(str("cannot recover ", record.name(), ": ", currentError().what()));
+  }
+}
+
+}  // namespace cove

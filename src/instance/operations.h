@@ -1,0 +1,35 @@
+// The journalled changes of instances, each rebuilt from its record alone when a daemon was killed.
+#pragma once
+#include <kj/async-unix.h>
+
+#include "base/paths.h"
+#include "instance/records.h"
+#include "journal/journal.h"
+
+namespace cove {
+
+class InstanceOperations {
+ public:
+  InstanceOperations(kj::UnixEventPort& port, const StateDir& state, Records& records)
+      : port_(port), state_(state), records_(records) {}
+
+  // Directory, cove.yaml, key pair and disk, then the row. Undone when it cannot be finished.
+  Operation create(const InstanceRecord& record);
+  // The row first, so that the name is free and nothing can use it; then the files. Finished in any case.
+  Operation remove(const InstanceRecord& record);
+  // Of an earlier daemon.
+  Operation rebuild(const Journal::Interrupted& interrupted);
+
+  Fd openDir(const std::string& name) const;
+
+ private:
+  kj::Promise<void> makeDir(const InstanceRecord& record);
+  kj::Promise<void> flushDir(const std::string& name);
+  void discard(const std::string& name);
+
+  kj::UnixEventPort& port_;
+  const StateDir& state_;
+  Records& records_;
+};
+
+}  // namespace cove

@@ -1,0 +1,133 @@
+#include "instance/supervisor_link.h"
+
+#include <algorithm>
+#include <kj/timer.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace cove {
+
+namespace {
+
+constexpr const char* kSocketName = "vm.sock";
+constexpr const char* kLogName = "ha.stderr.log";
+constexpr size_t kReason = 2000, kUnits = 32, kUnitName = 256;
+constexpr kj::Duration kRetry = 200 * kj::MILLISECONDS;
+
+// The supervisor is ours, but what it says comes from a guest.
+std::string safe(capnp::Text::Reader text, size_t limit) {
+  return escapeForTerminal(std::string_view(text.begin(), std::min(text.size(), limit)));
+}
+
+// Connected to our own process and to no other.
+Fd connectTo(const Fd& dir, Peer& peer) {
+  Fd socket = connectUnix(dir, kSocketName);
+  peer = peerOf(socket);
+  if (peer.uid != ::geteuid()) throw Error(str("the supervisor's socket belongs to uid ", peer.uid));
+  return socket;
+}
+
+}  // namespace
+
+VmState VmState::read(rpc::VmStatus::Reader reader) {
+  VmState state;
+  state.serial = reader.getSerial();
+  state.state = reader.getState();
+  if (state.state > rpc::VmState::PAUSED) throw Error("the supervisor reports a state that does not exist");
+  state.reason = safe(reader.getReason(), kReason);
+  state.degraded = reader.getDegraded();
+  for (auto unit : reader.getFailedUnits())
+    if (state.failedUnits.size() < kUnits) state.failedUnits.push_back(safe(unit, kUnitName));
+  state.sshHostKey = safe(reader.getSshHostKey(), kReason);
+  state.qemuPid = reader.getQemuPid();
+  return state;
+}
+
+void VmState::write(rpc::VmStatus::Builder builder) const {
+  builder.setSerial(serial);
+  builder.setState(state);
+  builder.setReason(reason);
+  builder.setDegraded(degraded);
+  auto units = builder.initFailedUnits(static_cast<unsigned>(failedUnits.size()));
+  for (unsigned i = 0; i < failedUnits.size(); ++i) units.set(i, failedUnits[i]);
+  builder.setSshHostKey(sshHostKey);
+  builder.setQemuPid(qemuPid);
+}
+
+std::optional<ProcessId> SupervisorLink::find(const Fd& dir) {
+  try {
+    Peer peer{};
+    Fd socket = connectTo(dir, peer);
+    auto startTime = startTimeOf(peer.pid);
+    if (!startTime) return std::nullopt;
+    return ProcessId{peer.pid, *startTime};
+  } catch (const Error&) {
+    return std::nullopt;  // nobody listens
+  }
+}
+
+std::unique_ptr<SupervisorLink> SupervisorLink::open(kj::AsyncIoContext& io, Fd dir, const ProcessId& id) {
+  auto process = openProcess(id);
+  if (!process) return nullptr;
+  return std::unique_ptr<SupervisorLink>(new SupervisorLink(io, std::move(dir), id, std::move(*process)));
+}
+
+void SupervisorLink::connect() {
+  Peer peer{};
+  Fd socket = connectTo(dir_, peer);
+  if (peer.pid != id_.pid) throw Error("another process serves the supervisor's socket");
+  connection_ = kj::heap<Connection>(*io_.lowLevelProvider, std::move(socket), Side::kClient);
+}
+
+rpc::Supervisor::Client SupervisorLink::supervisor() {
+  if (connection_ == nullptr) connect();
+  return KJ_ASSERT_NONNULL(connection_)->bootstrap<rpc::Supervisor>();
+}
+
+// Status after status, until an error.
+co::Co<void> SupervisorLink::follow(std::function<void(const VmState&)> onChange) {
+  for (;;) {
+    try {
+      for (;;) {
+        auto request = supervisor().statusRequest();
+        request.setAfter(state_.serial);
+        auto response = co_await request.send();
+        state_ = VmState::read(response.getStatus());
+        onChange(state_);
+      }
+    } catch (const std::exception&) {
+      connection_ = nullptr;  // it ends as a rule; then the other half of watch() sees it
+    }
+    co_await io_.provider->getTimer().afterDelay(kRetry);
+  }
+}
+
+co::Co<VmState> SupervisorLink::watch(std::function<void(const VmState&)> onChange) {
+  co_await follow(std::move(onChange)).exclusiveJoin(whenReadable(io_.unixEventPort, process_.get()));
+  connection_ = nullptr;
+  if (!state_.ended()) {
+    state_.state = rpc::VmState::FAILED;
+    state_.reason = "its supervisor ended unexpectedly" + lastWords();
+  }
+  co_return state_;
+}
+
+std::string SupervisorLink::lastWords() const {
+  constexpr off_t kTail = 400;
+  try {
+    Fd log = openBeneath(dir_, kLogName, O_RDONLY);
+    off_t size = statOf(log).st_size;
+    check(::lseek(log.get(), std::max<off_t>(0, size - kTail), SEEK_SET), "read", kLogName);
+    std::string text = readAll(log, 1 << 16, kLogName);
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    size_t line = text.rfind('\n');
+    if (line != std::string::npos) text.erase(0, line + 1);
+    return text.empty() ? "" : "; its last words: " + escapeForTerminal(text);
+  } catch (const Error&) {
+    return "";
+  }
+}
+
+}  // namespace cove
