@@ -152,9 +152,13 @@ class Assembler {
   }
 
   // ext4 with what it holds and a quarter more: the instance's overlay is larger, and the file system grows
-  // into it at the first boot (resize_inode has room for descriptors up to 4 TiB; the default is 1024 times
-  // the size now). Nothing is zeroed: the file is sparse, and so is the overlay, hence noinit_itable, without
-  // which the guest would write zeros for minutes.
+  // into it at the first boot, which must cost little.
+  // - resize=1T: room for descriptors up to 1 TiB (beyond that the kernel adds meta_bg); more would be
+  // written
+  //   out in each backup.
+  // - -G 256: a transaction for each 32 GiB of growth instead of 2 GiB; measured 2 to 3 times faster.
+  // - noinit_itable: new inode tables are not zeroed. A fresh overlay reads as zeros, and the guest would
+  //   otherwise write gigabytes of them into it.
   void makeDisk() {
     uint64_t content = 0;
     for (const auto& entry : fs::recursive_directory_iterator(kTree))
