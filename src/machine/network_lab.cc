@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <tuple>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -158,7 +159,8 @@ Lab::Lab() {
 }
 
 void Lab::startGuest() {
-  auto [ours, theirs] = makeSocketPair(SOCK_DGRAM);
+  Fd ours, theirs;
+  std::tie(ours, theirs) = makeSocketPair(SOCK_DGRAM);
   check(::setns(host_.get(), CLONE_NEWNET), "enter", "the host's namespace");
   network_.push_back(startNetwork(std::move(theirs), {COVE_NETWORK_PROGRAM}));
   servers_.push_back(Child::fork([&, &ours = ours]() -> int { pump(tap_, ours); }));

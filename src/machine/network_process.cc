@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <tuple>
 #include <unistd.h>
 
 #include "base/contain.h"
@@ -95,7 +96,8 @@ int runNetworkProcess(Fd frames, Fd readiness) {
   try {
     Containment c = containment();
     Identity identity = c.identity;
-    auto [ours, theirs] = makeSocketPair(SOCK_SEQPACKET);
+    Fd ours, theirs;
+    std::tie(ours, theirs) = makeSocketPair(SOCK_SEQPACKET);
     Fd null = openFile("/dev/null", O_RDWR);
     Child inner = forkContained(
         std::move(c), {frames.get(), readiness.get(), theirs.get(), null.get()}, [&, &theirs = theirs] {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <tuple>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -93,7 +94,8 @@ TEST_F(Network, RouterAndDhcpAnswer) {
 }
 
 TEST(NetworkProcess, EndsWithItsParent) {
-  auto [ours, theirs] = makeSocketPair(SOCK_DGRAM);
+  Fd ours, theirs;
+  std::tie(ours, theirs) = makeSocketPair(SOCK_DGRAM);
   Pipe started = makePipe();
   Child parent = Child::fork([&]() -> int {
     ours.reset();
