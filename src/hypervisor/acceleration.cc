@@ -17,7 +17,7 @@ namespace cove {
 namespace {
 constexpr const char* kAnswerName = "acceleration.json";
 constexpr const char* kGuestPath = "/boot/probe";
-constexpr auto kLimit = 5 * kj::SECONDS;  // where KVM works this takes a tenth of a second
+constexpr auto kLimit = 3 * kj::SECONDS;  // TCG needs 0.2 s for the same
 
 // Whatever may change the answer.
 std::string describeHost(const std::string& qemu) {

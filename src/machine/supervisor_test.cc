@@ -1,0 +1,246 @@
+// Supervisors with a program in QEMU's place that misbehaves (testing/fake_qemu.cc), in QEMU's containment.
+#include "machine/supervisor.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <kj/async-io.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "hypervisor/qemu.h"
+#include "machine/testing/machine_files.h"
+
+namespace cove {
+namespace {
+using State = rpc::VmState;
+
+SupervisorLimits shortLimits() {
+  SupervisorLimits limits;
+  limits.start = 3 * kj::SECONDS;
+  limits.lease = 1 * kj::SECONDS;
+  limits.powerOff = 2 * kj::SECONDS;
+  limits.quit = 1 * kj::SECONDS;
+  limits.retry = 100 * kj::MILLISECONDS;
+  limits.agent = {2 * kj::SECONDS, 3 * kj::SECONDS};
+  return limits;
+}
+
+class SupervisorTest : public testing::Test {
+ protected:
+  ~SupervisorTest() noexcept override {}
+
+  void start(const std::string& mode, bool ephemeral = false, SupervisorLimits limits = shortLimits()) {
+    SupervisorParts parts;
+    parts.startMachine = [this](MachineSpec spec, MachineEventHandler onEvent) {
+      return startQemu(*io_.lowLevelProvider, io_.unixEventPort, std::move(spec), std::move(onEvent));
+    };
+    parts.openAgentProgram = [] { return openFile("/dev/null", O_RDONLY); };
+    parts.started = [] {};
+    supervisor_ =
+        kj::heap<Supervisor>(*io_.lowLevelProvider, io_.unixEventPort,
+                             files_.setup("cove.fake=" + mode, ephemeral), std::move(parts), log_, limits);
+    running_ = supervisor_->run().eagerlyEvaluate(nullptr);
+  }
+  // Waits until it is in `state`; what it became instead is told.
+  void expectState(State state, kj::Duration limit = 15 * kj::SECONDS) {
+    bool late = false;
+    auto timer = io_.provider->getTimer().afterDelay(limit).then([&] { late = true; }).fork();
+    while (supervisor_->status().now().state != state && !late && !supervisor_->status().now().ended())
+      supervisor_->status()
+          .changedSince(supervisor_->status().now().serial)
+          .exclusiveJoin(timer.addBranch())
+          .wait(io_.waitScope);
+    EXPECT_STREQ(stateName(supervisor_->status().now().state), stateName(state)) << reason();
+  }
+  const std::string& reason() { return supervisor_->status().now().reason; }
+  template <typename T>
+  std::string errorOf(kj::Promise<T> promise) {
+    try {
+      promise.wait(io_.waitScope);
+    } catch (...) {
+      return currentError().message();
+    }
+    return "";
+  }
+  void expectGone() {
+    running_.wait(io_.waitScope);
+    EXPECT_EQ(supervisor_->status().now().qemuPid, 0);
+  }
+
+  kj::AsyncIoContext io_ = kj::setupAsyncIo();
+  MachineFiles files_;
+  Log log_{files_.logFile(), "test"};
+  kj::Own<Supervisor> supervisor_;
+  kj::Promise<void> running_ = nullptr;
+};
+
+TEST_F(SupervisorTest, BecomesReadyAndStops) {
+  start("good");
+  expectState(State::READY);
+  const MachineStatus& status = supervisor_->status().now();
+  EXPECT_TRUE(status.degraded);
+  EXPECT_EQ(status.failedUnits, std::vector<std::string>{"evil\\x1b[2J.service"});
+  EXPECT_EQ(status.sshHostKey, "ssh-ed25519 AAAA\\x1b]0;x");
+  supervisor_->target(false).wait(io_.waitScope);
+  supervisor_->stop(false, 0 * kj::SECONDS).wait(io_.waitScope);
+  expectState(State::STOPPED);
+  expectGone();
+  EXPECT_EQ(errorOf(supervisor_->target(true)), "the machine is stopping");
+}
+
+TEST_F(SupervisorTest, AGuestThatIgnoresPowerOffIsEnded) {
+  start("no-poweroff");
+  expectState(State::READY);
+  supervisor_->stop(false, 500 * kj::MILLISECONDS).wait(io_.waitScope);
+  expectState(State::STOPPED);
+}
+
+TEST_F(SupervisorTest, AQemuThatDoesNotQuitIsKilled) {
+  start("qmp-silent");
+  expectState(State::READY);
+  supervisor_->stop(true, 0 * kj::SECONDS).wait(io_.waitScope);
+  expectState(State::STOPPED);
+}
+
+TEST_F(SupervisorTest, DyingAtStartTellsItsLastWords) {
+  start("die");
+  expectState(State::FAILED);
+  EXPECT_NE(reason().find("could not set up \\x1b[31mhost memory"), std::string::npos) << reason();
+  EXPECT_EQ(errorOf(supervisor_->target(true)), "the machine failed: " + reason());
+}
+
+TEST_F(SupervisorTest, AMissingQemuIsNamed) {
+  files_.qemu = "/no/such/qemu";
+  start("good");
+  expectState(State::FAILED);
+  EXPECT_EQ(reason(), "cannot contain QEMU: cannot open /no/such/qemu: No such file or directory");
+}
+
+TEST_F(SupervisorTest, AKernelPanicIsTheReason) {
+  start("panic");
+  expectState(State::FAILED);
+  EXPECT_EQ(reason(), "the guest's kernel ended: Kernel panic - not syncing: \\x1b[31mno init");
+  expectGone();
+}
+
+TEST_F(SupervisorTest, AnAgentThatNeverAnswersHasALimit) {
+  start("silent");
+  expectState(State::FAILED);
+  EXPECT_EQ(reason(), "the guest's agent did not answer within 3 s");
+}
+
+TEST_F(SupervisorTest, GarbageAndFloodsOfTheAgentStopNothing) {
+  for (const char* mode : {"garbage", "flood"}) {
+    start(mode);
+    // The supervisor still answers while it is flooded.
+    io_.provider->getTimer().afterDelay(1 * kj::SECONDS).wait(io_.waitScope);
+    EXPECT_EQ(supervisor_->status().now().state, State::STARTING);
+    supervisor_->stop(true, 0 * kj::SECONDS).wait(io_.waitScope);
+    expectState(State::STOPPED);
+    running_.wait(io_.waitScope);
+  }
+}
+
+TEST_F(SupervisorTest, AStalledAgentHangsNobody) {
+  start("stall");
+  expectState(State::UP);
+  supervisor_->target(true).wait(io_.waitScope);
+  supervisor_->stop(false, 0 * kj::SECONDS).wait(io_.waitScope);
+  expectState(State::STOPPED);
+}
+
+TEST_F(SupervisorTest, GarbageInPlaceOfQmpIsAnError) {
+  start("qmp-garbage");
+  expectState(State::FAILED);
+  EXPECT_EQ(reason(), "QEMU broke its protocol: a line is not JSON");
+}
+
+TEST_F(SupervisorTest, AFullDiskPausesAndGoesOn) {
+  start("disk-full");
+  expectState(State::PAUSED);
+  EXPECT_NE(reason().find("disk of the host is full"), std::string::npos);
+  expectState(State::READY);
+  EXPECT_EQ(reason(), "");
+}
+
+TEST_F(SupervisorTest, ARebootIsStartingAgain) {
+  start("reboot-once");
+  expectState(State::READY);
+  expectState(State::STARTING);
+  expectState(State::READY);
+}
+
+TEST_F(SupervisorTest, WithoutALeaseAnEphemeralMachineEnds) {
+  start("good", true);
+  expectState(State::STOPPED);
+}
+
+TEST_F(SupervisorTest, TheEndOfItsLeaseEndsAnEphemeralMachine) {
+  start("good", true);
+  supervisor_->leaseTaken();
+  expectState(State::READY);
+  io_.provider->getTimer().afterDelay(1200 * kj::MILLISECONDS).wait(io_.waitScope);
+  expectState(State::READY);
+  supervisor_->leaseLost();
+  expectState(State::STOPPED);
+}
+
+TEST_F(SupervisorTest, AKeptMachineOutlivesItsLease) {
+  start("good", true);
+  supervisor_->leaseTaken();
+  expectState(State::READY);
+  supervisor_->keep();
+  supervisor_->leaseLost();
+  io_.provider->getTimer().afterDelay(300 * kj::MILLISECONDS).wait(io_.waitScope);
+  expectState(State::READY);
+}
+
+// Issue: what runs in QEMU's place reaches nothing of the host.
+TEST_F(SupervisorTest, WhatRunsInQemusPlaceReachesNothing) {
+  std::string socketPath = files_.path() + "/coved.sock", secret = files_.path() + "/id_ed25519";
+  Fd byPath(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)),
+      abstract(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::copy(socketPath.begin(), socketPath.end(), address.sun_path);
+  ASSERT_EQ(::bind(byPath.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::chmod(socketPath.c_str(), 0777), 0);
+  ASSERT_EQ(::listen(byPath.get(), 8), 0);
+  std::string name = str("cove-escape-", ::getpid());
+  sockaddr_un hidden{};
+  hidden.sun_family = AF_UNIX;
+  std::copy(name.begin(), name.end(), hidden.sun_path + 1);
+  ASSERT_EQ(::bind(abstract.get(), reinterpret_cast<sockaddr*>(&hidden),
+                   static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size())),
+            0);
+  ASSERT_EQ(::listen(abstract.get(), 8), 0);
+  Fd tcp(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in loopback{};
+  loopback.sin_family = AF_INET;
+  loopback.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::bind(tcp.get(), reinterpret_cast<sockaddr*>(&loopback), sizeof loopback), 0);
+  ASSERT_EQ(::listen(tcp.get(), 8), 0);
+  socklen_t size = sizeof loopback;
+  ::getsockname(tcp.get(), reinterpret_cast<sockaddr*>(&loopback), &size);
+  const char* variable = std::getenv("HOME");
+  std::string home = variable != nullptr ? variable : "/root";
+  Fd key = openFile(secret, O_WRONLY | O_CREAT, 0644);
+
+  start(str("escape socket=", socketPath.c_str(), " abstract=", name.c_str(), " file=", secret.c_str(),
+            " file=", files_.path().c_str(), " port=", ntohs(loopback.sin_port)));
+  expectState(State::READY);
+  std::string report = readFile(files_.path() + "/instance/serial.log", 1 << 20);
+  EXPECT_EQ(report.find("REACHED"), std::string::npos) << report;
+  EXPECT_NE(report.find("socket denied\r\nabstract denied\r\nfile denied\r\nfile denied\r\nfile "
+                        "denied\r\nloopback denied\r\n"),
+            std::string::npos)
+      << report;
+  EXPECT_NE(report.find("end of attempts"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace cove
