@@ -156,6 +156,12 @@ uint64_t Command::attach(rpc::ByteSink::Client out, rpc::ByteSink::Client err) {
   return ++client_;
 }
 
+void Command::detach(uint64_t client) {
+  if (client != client_) return;
+  out_->detach();
+  err_->detach();
+}
+
 rpc::ByteSink::Client Command::stdinSink() { return in_->makeSink(); }
 uint64_t Command::stdinOffset() const { return in_->offset(); }
 

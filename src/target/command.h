@@ -29,10 +29,13 @@ class Command : public kj::Refcounted {
   const Description& description() const { return description_; }
   bool attached() const;
   bool ended() const { return ended_; }
+  bool holds(uint64_t client) const { return client == client_; }
 
   // The streams go to this client from now on, with what its predecessor did not acknowledge. The number
   // tells the clients apart.
   uint64_t attach(rpc::ByteSink::Client out, rpc::ByteSink::Client err);
+  // This client is gone; its streams are kept for the next one.
+  void detach(uint64_t client);
   rpc::ByteSink::Client stdinSink();
   uint64_t stdinOffset() const;
 

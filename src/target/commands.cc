@@ -12,17 +12,23 @@ namespace {
 constexpr size_t kFinishedKept = 32;
 }  // namespace
 
-// What one client holds of a command. Dropping it changes nothing: the command goes on.
+// What one client holds of a command. Without it the client is gone, and the command waits for another.
 class Commands::ProcessServer final : public rpc::Process::Server {
  public:
   ProcessServer(kj::Own<Commands> commands, kj::Own<Command> command, uint64_t client)
       : commands_(kj::mv(commands)), command_(kj::mv(command)), client_(client) {}
+  ~ProcessServer() noexcept(false) {
+    // Calls under way to a client that has the status must go on.
+    if (!fetched_) command_->detach(client_);
+  }
 
   kj::Promise<void> wait(WaitContext context) override {
     context.allowCancellation();
     return command_->whenDone(client_).then([this, context]() mutable {
       command_->describeEnd(client_, context.getResults().initStatus());
-      if (command_->ended()) commands_->fetched(*command_);
+      if (!command_->holds(client_)) return;
+      fetched_ = true;
+      commands_->fetched(*command_);
     });
   }
   kj::Promise<void> signal(SignalContext context) override {
@@ -46,6 +52,7 @@ class Commands::ProcessServer final : public rpc::Process::Server {
   kj::Own<Commands> commands_;
   kj::Own<Command> command_;
   uint64_t client_;
+  bool fetched_ = false;
 };
 
 void Commands::exec(ExecCall context) {
