@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cerrno>
-#include <csignal>
 #include <ctime>
 #include <poll.h>
 #include <unistd.h>
@@ -21,33 +20,25 @@ namespace {
 constexpr size_t kLongestLine = 4096;
 constexpr size_t kLogTail = 64 * 1024;
 constexpr kj::Duration kLockPause = 100 * kj::MILLISECONDS;
-constexpr int kEndPatience = 5000;  // ms until a killed sandbox is gone
+constexpr int kEndPatience = 1000;  // ms
 
 // What apt, and the shells that dpkg runs, understand.
 constexpr std::array kPassedOn = {"http_proxy", "https_proxy", "no_proxy",
                                   "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"};
 
-// cove-image at work. Its end, however it comes, is the end of the sandbox: the kernel kills process 1 of the
-// sandbox with its parent, and all others with process 1.
+// cove-image at work. It ends when nobody reads its progress any more, after its sandbox; if that takes too
+// long, or coved is killed, the kernel kills it, process 1 of the sandbox with it, and all others with
+// process 1.
 struct Builder {
   Child child;
   Fd progress;
 
   ~Builder() {
     if (child.pid() == 0) return;
-    try {
-      child.signal(SIGKILL);
-      child.wait();
-      // The pipe's other end is open as long as the sandbox lives, and it writes into the staging directory.
-      char drop[4096];
-      pollfd wait{progress.get(), POLLIN, 0};
-      while (::poll(&wait, 1, kEndPatience) > 0) {
-        ssize_t n = ::read(progress.get(), drop, sizeof drop);
-        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) break;
-      }
-    } catch (const Error&) {
-    }
-  }
+    progress.reset();
+    pollfd end{child.pidfd().get(), POLLIN, 0};
+    ::poll(&end, 1, kEndPatience);
+  }  // ~Child kills what is left
 };
 
 Builder startBuilder(const Os& os, const BuildOptions& options, const Staging& staging, const Fd& log) {

@@ -132,7 +132,9 @@ Staging Store::stage() {
   for (;;) {
     std::string name = uniqueName(kStagePrefix);
     check(::mkdirat(images_.get(), name.c_str(), 0700), "make", "a directory for the new image");
-    Fd dir = openAt(images_, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    int fd = ::openat(images_.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) continue;
+    Fd dir(fd, "open", name);
     check(::flock(dir.get(), LOCK_EX), "lock", name);
     struct stat st;
     if (::fstatat(images_.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0)

@@ -1,5 +1,6 @@
 #include "image/store.h"
 
+#include <atomic>
 #include <csignal>
 #include <gmock/gmock.h>
 #include <sys/stat.h>
@@ -120,14 +121,14 @@ TEST_F(StoreTest, OneBuilderOfARecipeAtATime) {
 TEST_F(StoreTest, StagingSurvivesConcurrentCleaning) {
   Store store = open();
   std::atomic<bool> stop{false};
-  std::thread cleaner([&] {
+  std::jthread cleaner([&] {
     while (!stop) open();
   });
-  for (int i = 0; i < 200; ++i) {
+  EXPECT_NO_THROW(for (int i = 0; i < 200; ++i) {
     Staging staging = store.stage();
     write(staging.dir(), "file", "x");
     openBeneath(staging.dir(), "file", O_RDONLY);
-  }
+  });
   stop = true;
   cleaner.join();
   EXPECT_THAT(hidden(), IsEmpty());

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <linux/capability.h>
+#include <poll.h>
 #include <sodium.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -28,6 +29,14 @@ std::string readRequest(const Fd& fd) {
   return readAll(fd, kLargestRequest, "the build request");
 }
 
+// False when it failed, or when nobody waits for the image any more.
+bool waitForSandbox(Child& sandbox, const Fd& progress) {
+  pollfd waits[2] = {{sandbox.pidfd().get(), POLLIN, 0}, {progress.get(), 0, 0}};  // POLLERR: no reader
+  while (::poll(waits, 2, -1) < 0)
+    if (errno != EINTR) throw sysError("wait for", "the sandbox");
+  return waits[0].revents != 0 && sandbox.wait().ok();
+}
+
 int build() {
   Fd request(kRequestFd), staging(kStagingFd), progress(kProgressFd);
   BuildRequest what = BuildRequest::decode(readRequest(request));
@@ -37,7 +46,7 @@ int build() {
   check(::fchown(staging.get(), ids.uid, ids.gid), "hand over", "the staging directory");
   Child sandbox = startSandbox(recipe, ids, std::move(request), staging, progress.duplicate(),
                                Fd(::dup(STDERR_FILENO), "duplicate", "the log"));
-  if (Ended ended = sandbox.wait(); !ended.ok()) return 1;  // it has said why
+  if (!waitForSandbox(sandbox, progress)) return 1;  // it has said why
   writeAll(progress, Progress{"checking the image", 0, 0}.encode(), "the progress");
   seal(recipe, staging);
   return 0;
