@@ -42,8 +42,12 @@ class TreeReader {
     request.setPath(path.c_str());
     describe(statOf(directory, path), request.initAttributes());
     co_await add(request.send().ignoreResult());
-    for (const std::string& name : entriesOf(directory, SIZE_MAX, path))
-      co_await entry(directory, name, path.empty() ? name : path + "/" + name, depth);
+    for (const std::string& name : entriesOf(directory, SIZE_MAX, path)) {
+      // In locals: g++ 12 destroys the parts of a conditional expression inside co_await twice.
+      std::string below = path.empty() ? name : path + "/" + name;
+      kj::Promise<void> done = entry(directory, name, std::move(below), depth);
+      co_await done;
+    }
   }
 
   co::Co<void> entry(const Fd& parent, const std::string& name, std::string path, size_t depth) {
