@@ -101,8 +101,11 @@ function(cove_program name)
     target_link_libraries(${name} PRIVATE ${P_NEEDS} ${P_LIBRARIES})
   endif()
   cove_options(${name})
-  if(P_STATIC)
-    target_link_options(${name} PRIVATE -static)
+  if(P_STATIC AND NOT COVE_SANITIZED)
+    # Stripped in a release. KJ's resolver makes the linker warn that getaddrinfo() needs shared libraries at run
+    # time: no static program of ours resolves names.
+    target_link_options(${name} PRIVATE -static -Wl,--no-warnings $<$<CONFIG:Release>:-s>)
+    set_target_properties(${name} PROPERTIES LINK_SEARCH_START_STATIC ON LINK_SEARCH_END_STATIC ON)
   elseif(NOT COVE_SANITIZED)
     target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc)
   endif()

@@ -1,5 +1,6 @@
 #include "agent/server.h"
 
+#include <chrono>
 #include <csignal>
 #include <kj/async-io.h>
 #include <kj/timer.h>
@@ -16,6 +17,7 @@
 #include "agent/ssh_key.h"
 #include "base/child.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "rpc/agent.capnp.h"
 #include "rpc/channel.h"
 #include "rpc/co.h"
@@ -106,7 +108,14 @@ class AgentServer final : public rpc::Agent::Server {
 
   static co::Co<void> growRoot(kj::UnixEventPort& port) {
     Child child = Child::fork([] {
+      // It may outlive this agent, and must not keep the port open then.
+      ::close_range(3, ~0U, 0);
+      auto start = std::chrono::steady_clock::now();
       growFileSystem(openFile("/", O_RDONLY | O_DIRECTORY), kRootDevice);
+      auto took =
+          std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
+      report(Importance::kInfo,
+             str("the root file system has the size of its disk, after ", took.count(), " ms"));
       return 0;
     });
     Ended ended = co_await whenEnded(port, child);
