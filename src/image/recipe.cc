@@ -44,7 +44,7 @@ constexpr const char* kConsoleLogin =
     "$TERM\n";
 
 // A key that the image brought would be the same in all machines. A unit of its own, not ExecStartPre of the
-// server: where ssh.socket starts one ssh@.service for each connection, standard output is the connection.
+// server: in Debian 13's sshd@.service, one for each connection, standard output is the connection.
 constexpr const char* kSshKeyService =
     "[Unit]\n"
     "Description=SSH host key of this machine\n"
@@ -83,6 +83,12 @@ void addMinimal(Recipe& r) {
   };
   r.maskedUnits = {
       "systemd-pstore.service",  // no pstore in these machines
+      // Each is a process in every boot. There is no display, and device-mapper and loop devices load their
+      // modules when /dev/mapper/control or /dev/loop-control is opened.
+      "modprobe@drm.service",
+      "modprobe@dm_mod.service",
+      "modprobe@loop.service",
+      "modprobe@efi_pstore.service",
   };
 }
 
@@ -91,7 +97,7 @@ void addDefault(Recipe& r) {
   r.removedFiles.push_back("/etc/ssh/ssh_host_*");
   r.files.push_back({"/etc/systemd/system/cove-ssh-key.service", kSshKeyService});
   r.files.push_back({"/etc/systemd/system/ssh.service.d/cove.conf", kSshNeedsKey});
-  r.files.push_back({"/etc/systemd/system/ssh@.service.d/cove.conf", kSshNeedsKey});
+  r.files.push_back({"/etc/systemd/system/sshd@.service.d/cove.conf", kSshNeedsKey});
   r.disabledUnits.push_back("ssh.service");  // 0.8 s of each boot; the socket starts it for who connects
   r.enabledUnits.push_back("ssh.socket");
 }
