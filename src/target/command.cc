@@ -76,6 +76,12 @@ void Command::start(rpc::Command::Reader request) {
   }
   if (notStarted_) return finished();
   watching_ = watch().eagerlyEvaluate(nullptr);
+  if (master_)  // who sees the terminal no more has hung up; a pipe's writer gets SIGPIPE by itself
+    hangingUp_ = out_->whenSent()
+                     .then([this] {
+                       if (out_->refused()) signal(SIGHUP);
+                     })
+                     .eagerlyEvaluate(nullptr);
   if (request.getTimeoutMs() > 0) enforcing_ = enforce(request.getTimeoutMs()).eagerlyEvaluate(nullptr);
 }
 

@@ -75,6 +75,7 @@ class Command : public kj::Refcounted {
   int waitStatus_ = 0;
   kj::Promise<void> watching_ = nullptr;
   kj::Promise<void> enforcing_ = nullptr;
+  kj::Promise<void> hangingUp_ = nullptr;
 };
 
 }  // namespace cove

@@ -24,6 +24,8 @@ struct CommandCgroup {
 struct LocalTargetOptions {
   // For each command; nullopt or unset: it stays in the server's cgroup.
   std::function<std::optional<CommandCgroup>()> commandCgroup;
+  // Commands get oom_score_adj 0: for a server whose own protects it from the kernel's out-of-memory killer.
+  bool resetOomScore = false;
 };
 
 // Runs commands, and changes to their user where the server is root. Commands belong to the Target: they go
