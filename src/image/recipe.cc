@@ -76,10 +76,9 @@ void addMinimal(Recipe& r) {
       "getty@tty1.service",       // there is no display
       "apt-daily.timer",          // a machine that nobody asked to upgrade does not take the network, the
       "apt-daily-upgrade.timer",  // processor and dpkg's lock minutes after its start
-      "dpkg-db-backup.timer",
-      "e2scrub_all.timer",     // needs LVM
-      "e2scrub_reap.service",  // 2 s of each boot, to clean up after LVM snapshots that cannot exist
-      "fstrim.timer",
+      "dpkg-db-backup.timer",     // daily copies of a database that the image can restore
+      "e2scrub_all.timer",        // needs LVM
+      "e2scrub_reap.service",     // 2 s of each boot, to clean up after LVM snapshots that cannot exist
   };
   r.maskedUnits = {
       "systemd-pstore.service",  // no pstore in these machines
