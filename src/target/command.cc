@@ -33,7 +33,7 @@ struct Command::Streams {
 };
 
 Command::Command(kj::UnixEventPort& port, rpc::Command::Reader request, uint64_t id,
-                 std::optional<CommandCgroup> cgroup)
+                 std::optional<CommandCgroup> cgroup, bool resetOomScore)
     : port_(port), cgroup_(std::move(cgroup)) {
   description_.id = id;
   description_.startedMs = nowMs();
@@ -41,7 +41,7 @@ Command::Command(kj::UnixEventPort& port, rpc::Command::Reader request, uint64_t
   end_ = end.promise.fork();
   endFulfiller_ = kj::mv(end.fulfiller);
   KJ_ON_SCOPE_FAILURE(if (cgroup_ && cgroup_->release) cgroup_->release());
-  start(request);
+  start(request, resetOomScore);
 }
 
 Command::~Command() noexcept(false) {
@@ -53,7 +53,7 @@ Command::~Command() noexcept(false) {
   if (cgroup_ && cgroup_->release) cgroup_->release();
 }
 
-void Command::start(rpc::Command::Reader request) {
+void Command::start(rpc::Command::Reader request, bool resetOomScore) {
   SpawnOptions options = specify(request);
   description_.argv = options.argv;
   description_.user = options.user ? options.user->name : userOf(::geteuid()).name;
@@ -69,6 +69,7 @@ void Command::start(rpc::Command::Reader request) {
     options.stdout = streams.stdout ? streams.stdout.get() : options.stdin;
     options.stderr = streams.stderr ? streams.stderr.get() : options.stdin;
     options.cgroup = cgroup_ ? cgroup_->directory.get() : -1;
+    options.resetOomScore = resetOomScore;
     Spawned spawned = spawn(options);
     pid_ = spawned.pid;
     pidfd_ = std::move(spawned.pidfd);

@@ -23,7 +23,7 @@ class Command : public kj::Refcounted {
   };
   // Checks the request and starts it; a program that cannot be executed is a command that has ended.
   Command(kj::UnixEventPort& port, rpc::Command::Reader request, uint64_t id,
-          std::optional<CommandCgroup> cgroup);
+          std::optional<CommandCgroup> cgroup, bool resetOomScore);
   ~Command() noexcept(false);
 
   const Description& description() const { return description_; }
@@ -51,7 +51,7 @@ class Command : public kj::Refcounted {
  private:
   struct Streams;  // the command's ends while it is started
   Streams openStreams(rpc::Command::Reader request);
-  void start(rpc::Command::Reader request);
+  void start(rpc::Command::Reader request, bool resetOomScore);
   kj::Promise<void> watch();
   kj::Promise<void> enforce(uint64_t timeoutMs);
   void finished();

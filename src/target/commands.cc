@@ -60,7 +60,8 @@ void Commands::exec(ExecCall context) {
   auto params = context.getParams();
   std::optional<CommandCgroup> cgroup;
   if (options_.commandCgroup) cgroup = options_.commandCgroup();
-  auto command = kj::refcounted<Command>(port_, params.getCommand(), nextId_, std::move(cgroup));
+  auto command =
+      kj::refcounted<Command>(port_, params.getCommand(), nextId_, std::move(cgroup), options_.resetOomScore);
   uint64_t client = command->attach(params.getStdout(), params.getStderr());
   commands_[nextId_] = kj::addRef(*command);
   auto results = context.getResults();

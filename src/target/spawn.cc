@@ -52,6 +52,12 @@ __attribute__((no_sanitize("address", "thread", "undefined"))) void becomeUser(C
   if (::syscall(SYS_setresuid, user.uid, user.uid, user.uid) < 0) fail(child, "become");
 }
 
+// The kernel changes the child's alone, though we share memory, because it is a vfork child (__set_oom_adj).
+__attribute__((no_sanitize("address", "thread", "undefined"))) void resetOomScore(Child* child) {
+  long file = ::syscall(SYS_openat, AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC, 0);
+  if (file < 0 || ::syscall(SYS_write, file, "0", 1) != 1) fail(child, "reset the OOM score of");
+}
+
 __attribute__((no_sanitize("address", "thread", "undefined"))) void execute(Child* child) {
   bool denied = false;
   errno = ENOENT;  // without candidates
@@ -90,6 +96,7 @@ __attribute__((no_sanitize("address", "thread", "undefined"))) int run(void* arg
   ::syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);
   if (options.terminal && ::syscall(SYS_ioctl, 0, TIOCSCTTY, 0) < 0) fail(child, "give a terminal to");
   ::syscall(SYS_umask, 022);
+  if (options.resetOomScore) resetOomScore(child);
   if (options.user) becomeUser(child);
   if (::syscall(SYS_chdir, options.workdir.c_str()) < 0 &&
       (options.workdirElse.empty() || ::syscall(SYS_chdir, options.workdirElse.c_str()) < 0))

@@ -18,8 +18,9 @@ struct SpawnOptions {
   std::string workdirElse;   // where `workdir` is missing; "": that is an error
   std::optional<User> user;  // to become, by a server that is root
   int stdin = -1, stdout = -1, stderr = -1;
-  bool terminal = false;  // stdin becomes the controlling terminal
-  int cgroup = -1;        // directory of a cgroup to start in; -1: ours
+  bool terminal = false;       // stdin becomes the controlling terminal
+  int cgroup = -1;             // directory of a cgroup to start in; -1: ours
+  bool resetOomScore = false;  // oom_score_adj 0, whatever ours is
 };
 
 // Why there is no process. `found` false: there is no such program (exit status 127, else 126).

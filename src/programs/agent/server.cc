@@ -35,7 +35,8 @@ class AgentServer final : public rpc::Agent::Server {
         systemd_(static_cast<bool>(notify)),
         readiness_(port, std::move(notify)),
         grown_(kj::Promise<void>(growRoot(port)).fork()),
-        target_(makeLocalTarget(port, {.commandCgroup = [this] { return groups_.make(); }})) {}
+        target_(makeLocalTarget(
+            port, {.commandCgroup = [this] { return groups_.make(); }, .resetOomScore = true})) {}
 
   kj::Promise<void> target(TargetContext context) override {
     context.getResults().setTarget(target_);
