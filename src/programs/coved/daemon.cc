@@ -50,9 +50,14 @@ void Daemon::run() {
   // Clients are let in meanwhile; what they ask about instances waits for it.
   recovered_ = kj::Promise<void>(instances_->recover()).fork();
   auto signals = io_.unixEventPort.onSignal(SIGTERM).exclusiveJoin(io_.unixEventPort.onSignal(SIGINT));
+  auto told = signals.then([this](siginfo_t&&) {
+    // Clients' creations are undone; what goes on without its client is finished.
+    listener_->disconnectAll();
+    return activity_.drain();
+  });
   listener_->serve(kj::heap<DaemonService>(parts()))
       .exclusiveJoin(lifetime_.wait())
-      .exclusiveJoin(signals.ignoreResult())
+      .exclusiveJoin(kj::mv(told))
       .exclusiveJoin(log_.keepBounded(io_.provider->getTimer()))
       .wait(io_.waitScope);
   log().info("coved ends");

@@ -23,8 +23,7 @@ Listener::Listener(kj::AsyncIoContext& io, const StateDir& state, const Lock& li
       lifeLock_(lifeLock),
       name_(socketName(state)),
       lastChange_(io.provider->getTimer().now()),
-      errors_(log),
-      departures_(errors_) {
+      errors_(log) {
   bind();
 }
 
@@ -76,6 +75,11 @@ co::Co<void> Listener::acceptAll(capnp::Capability::Client served) {
   }
 }
 
+void Listener::disconnectAll() {
+  departures_ = kj::heap<kj::TaskSet>(errors_);
+  connections_.clear();
+}
+
 void Listener::admit(Fd socket, capnp::Capability::Client served) {
   lastChange_ = io_.provider->getTimer().now();
   uid_t uid = peerOf(socket).uid;
@@ -85,7 +89,7 @@ void Listener::admit(Fd socket, capnp::Capability::Client served) {
   }
   auto place = connections_.emplace(connections_.end(), *io_.lowLevelProvider, std::move(socket),
                                     Side::kServer, kj::mv(served));
-  departures_.add(place->onDisconnect().then([this, place] {
+  departures_->add(place->onDisconnect().then([this, place] {
     lastChange_ = io_.provider->getTimer().now();
     connections_.erase(place);
   }));

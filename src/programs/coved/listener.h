@@ -26,6 +26,9 @@ class Listener {
   // gone.
   co::Co<void> serve(capnp::Capability::Client served);
 
+  // Ends every connection, and so what their clients asked for and did not hand over.
+  void disconnectAll();
+
   size_t clients() const { return connections_.size(); }
   std::string socketPath() const { return runtime_.path + "/" + name_; }
   // When the last client came or went.
@@ -53,7 +56,7 @@ class Listener {
     void taskFailed(kj::Exception&& e) override;
     const Log& log;
   } errors_;
-  kj::TaskSet departures_;
+  kj::Own<kj::TaskSet> departures_ = kj::heap<kj::TaskSet>(errors_);
 };
 
 }  // namespace cove
