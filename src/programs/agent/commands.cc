@@ -14,7 +14,8 @@ namespace cove::agent {
 namespace {
 constexpr const char* kUnitName = "cove-commands.service";
 // The lines below [Unit]: as early as it can be, and ended at shutdown before file systems are unmounted.
-// An interactive shell ignores SIGTERM, but not SIGHUP.
+// The sleeper keeps the cgroup: systemd removes that of a unit without processes. One command that runs out
+// of memory must not stop all of them (OOMPolicy). An interactive shell ignores SIGTERM, but not SIGHUP.
 constexpr const char* kUnit = R"([Unit]
 Description=Commands that cove runs
 DefaultDependencies=no
@@ -23,10 +24,12 @@ Conflicts=shutdown.target
 Before=shutdown.target
 
 [Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/bin/true
+ExecStart=/bin/sleep infinity
+Restart=always
 Delegate=yes
+TasksMax=infinity
+OOMScoreAdjust=-1000
+OOMPolicy=continue
 SendSIGHUP=yes
 TimeoutStopSec=5s
 )";
@@ -35,10 +38,7 @@ constexpr const char* kOwnGroup = "/sys/fs/cgroup/cove";
 
 bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
-void killGroup(const std::string& group) {
-  if (!exists(group)) return;
-  writeAll(openFile(group + "/cgroup.kill", O_WRONLY), "1", group);
-}
+void killGroup(const std::string& group) { writeAll(openFile(group + "/cgroup.kill", O_WRONLY), "1", group); }
 }  // namespace
 
 void writeCommandsUnit() {
@@ -49,12 +49,12 @@ void writeCommandsUnit() {
 }
 
 CommandGroups::CommandGroups() {
-  for (const char* group : {kUnitGroup, kOwnGroup}) {
-    killGroup(group);
-    std::error_code ignored;
-    for (const auto& entry : std::filesystem::directory_iterator(group, ignored))
+  // Each of them, not the unit's as a whole, which holds the sleeper.
+  std::error_code ignored;
+  for (const char* parent : {kUnitGroup, kOwnGroup})
+    for (const auto& entry : std::filesystem::directory_iterator(parent, ignored))
       if (entry.is_directory(ignored)) left_.insert(entry.path());
-  }
+  for (const std::string& group : left_) killGroup(group);
   removeEnded();
 }
 
