@@ -34,7 +34,7 @@ TEST(Progress, Text) {
   EXPECT_EQ(progressText("building", 1, 3, 80), "building 1 of 3");
   EXPECT_EQ(progressText("building", 9, 3, 80), "building 3 of 3");
   EXPECT_EQ(progressText("loading", 3 << 19, 80 << 20, 80), "loading 1.5 MiB of 80.0 MiB");
-  EXPECT_EQ(progressText("building a thing", 1, 2, 18), "buildi... 1 of 2");
+  EXPECT_EQ(progressText("building a thing", 1, 2, 18), "buildin... 1 of 2");
   EXPECT_EQ(progressText("building", 1, 2, 1), "... 1 of 2");
   EXPECT_EQ(progressText("a\x1b[2J\r", 0, 0, 80), "a\\x1b[2J\\x0d");
   EXPECT_EQ(firstProgressText("loading", 80 << 20), "loading, 80.0 MiB in all");
