@@ -192,10 +192,11 @@ void writeIdMaps(pid_t pid, uint32_t insideUid, uint32_t outsideUid, uint32_t in
   write("gid_map", str(insideGid, " ", outsideGid, " ", count));
 }
 
-Identity ownIdentity() {
+Identity ownIdentity(gid_t rootGroup) {
   uint32_t uid = ::geteuid(), gid = ::getegid();
   // Process numbers are below 2^22, so this is nobody else's for as long as we live.
   if (uid == 0) uid = gid = kUnusedIds + (1U << 24) + static_cast<uint32_t>(::getpid());
+  if (::geteuid() == 0 && rootGroup != 0) gid = rootGroup;
   return {[uid, gid](pid_t pid) { writeIdMaps(pid, uid, uid, gid, gid, 1); }, uid, gid};
 }
 

@@ -2,7 +2,7 @@
 // without capabilities, that executes one program or none.
 //
 // Every step that fails is an Error that names the step; nothing is skipped in silence. What a kernel may
-// lack (Landlock) is probed and said in confinementOf(). Linux 5.12 or newer.
+// lack (Landlock) is probed and said by describeLandlock(). Linux 5.12 or newer.
 #pragma once
 #include <functional>
 #include <string>
@@ -20,8 +20,9 @@ struct Identity {
   uid_t uid = 0;
   gid_t gid = 0;
 };
-// A plain user: himself, and nobody else. root: one uid that no account has and no other supervisor uses.
-Identity ownIdentity();
+// A plain user: himself, and nobody else. root: one uid that no account has and no other supervisor uses; so
+// is its gid, unless it is to have that of a device (`rootGroup` other than 0).
+Identity ownIdentity(gid_t rootGroup = 0);
 // Writes /proc/PID/{setgroups,uid_map,gid_map}: `inside` becomes `outside`, `count` ids. `count` 1 and
 // `outside` the caller's own needs no privilege.
 void writeIdMaps(pid_t pid, uint32_t insideUid, uint32_t outsideUid, uint32_t insideGid, uint32_t outsideGid,

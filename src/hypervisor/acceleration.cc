@@ -50,6 +50,7 @@ Child runProbeGuest(const std::string& qemu, Fd errors) {
   const std::string_view parts[] = {probeGuest()};
   Containment c;
   c.name = "QEMU";
+  c.identity = qemuIdentity("kvm");
   c.binds = qemuBinds(qemu, "kvm");
   c.files.push_back({kGuestPath, makeSealedMemfd("probe", parts)});
   Child::Spec spec;

@@ -94,6 +94,7 @@ class QemuMachine final : public Machine {
 Child launch(MachineSpec& spec, Fd control) {
   Containment c;
   c.name = "QEMU";
+  c.identity = qemuIdentity(spec.accelerator);
   c.binds = qemuBinds(spec.program, spec.accelerator);
   c.rootBytes = static_cast<uint64_t>(statOf(spec.kernel, "the kernel").st_size +
                                       statOf(spec.initrd, "the initrd").st_size) +

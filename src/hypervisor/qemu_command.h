@@ -18,5 +18,7 @@ std::vector<std::string> qemuCommand(const MachineSpec& spec);
 // What of the host QEMU must see: itself, its libraries and its firmware. No shell, no other program of
 // /usr/bin.
 std::vector<Bind> qemuBinds(const std::string& program, const std::string& accelerator);
+// Who it is: under KVM, when root starts it, with the group of /dev/kvm.
+Identity qemuIdentity(const std::string& accelerator);
 
 }  // namespace cove

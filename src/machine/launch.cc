@@ -1,7 +1,10 @@
 #include "machine/launch.h"
 
 #include <capnp/serialize.h>
+#include <cerrno>
 #include <kj/io.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/lock.h"
@@ -11,6 +14,22 @@ namespace cove {
 
 namespace {
 constexpr size_t kLongestReason = 16 * 1024;
+constexpr int kStartMs = 20'000;  // a loaded host; it needs 20 ms
+
+// "R", "E" and a reason, or nothing from one that ended without a word.
+std::string awaitAnswer(const Fd& ready) {
+  std::string answer;
+  for (;;) {
+    pollfd wait{ready.get(), POLLIN, 0};
+    int n = ::poll(&wait, 1, kStartMs);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) throw Error("cannot start a supervisor: it did not say in time that it runs");
+    char buffer[4096];
+    ssize_t got = ::read(ready.get(), buffer, sizeof buffer);
+    if (got <= 0 || answer.size() > kLongestReason) return answer;
+    answer.append(buffer, static_cast<size_t>(got));
+  }
+}
 
 Fd writeConfig(rpc::VmConfig::Reader config) {
   capnp::MallocMessageBuilder message;
@@ -35,7 +54,7 @@ Child launchSupervisor(const LaunchOptions& options) {
   spec.fds.emplace_back(5, options.imageDir.duplicate());
   spec.fds.emplace_back(6, std::move(ready.write));
   Child child = Child::start(std::move(spec));
-  std::string answer = readAll(ready.read, kLongestReason, "the supervisor's answer");
+  std::string answer = awaitAnswer(ready.read);
   if (answer == "R") return child;
   std::string instance = options.config.getName().cStr();
   if (!answer.empty() && answer[0] == 'E') throw Error(answer.substr(1));

@@ -1,5 +1,6 @@
 #include "machine/supervisor.h"
 
+#include <csignal>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
 
@@ -50,6 +51,7 @@ kj::Promise<void> Supervisor::run() {
 
 co::Co<void> Supervisor::runMachine() {
   MachineSpec spec = openMachine(setup_, parts_.openAgentProgram());
+  setup_.imageDir.reset();  // what is needed of it is open
   auto [consoleOurs, consoleTheirs] = makeSocketPair(SOCK_STREAM);
   auto [agentOurs, agentTheirs] = makeSocketPair(SOCK_STREAM);
   spec.console = std::move(consoleTheirs);
@@ -59,6 +61,7 @@ co::Co<void> Supervisor::runMachine() {
   if (parts_.startNetwork) {
     auto [networkEnd, machineEnd] = makeSocketPair(SOCK_DGRAM);
     network_ = kj::heap<Child>(parts_.startNetwork(std::move(networkEnd)));
+    inBackground(watchNetwork(), "watching the network");
     spec.frames = std::move(machineEnd);
   }
   console_ = kj::heap<Console>(io_.wrapSocketFd(consoleOurs.release(), kOwned), setup_.instanceDir);
@@ -170,6 +173,17 @@ co::Co<void> Supervisor::waitForRoom() {
   co_await machine_->resume();  // if it is still full, the next write says so
 }
 
+// It cannot be started again: this process can start nothing any more. The machine goes on without.
+co::Co<void> Supervisor::watchNetwork() {
+  Ended ended = co_await whenEnded(port_, *network_);
+  if (ended_) co_return;
+  log_.error("the guest's network ended with " + ended.describe());
+  status_.change([](MachineStatus& s) {
+    s.degraded = true;
+    s.failedUnits.push_back("cove-network (of the host)");
+  });
+}
+
 co::Co<void> Supervisor::watchStart() {
   uint64_t boot = ++boots_;
   do co_await timer_.afterDelay(limits_.start);
@@ -196,8 +210,7 @@ co::Co<void> Supervisor::readComplaints(kj::Own<kj::AsyncInputStream> stream) {
   for (;;) {
     size_t n = co_await stream->tryRead(buffer, 1, sizeof buffer);
     if (n == 0) break;
-    if (complaints_.size() < kComplaints)
-      log_.warning("QEMU: " + std::string(buffer, n));
+    if (complaints_.size() < kComplaints) log_.warning("QEMU: " + std::string(buffer, n));
     complaints_.append(buffer, n);
     if (complaints_.size() > 2 * kComplaints) complaints_.erase(0, complaints_.size() - kComplaints);
   }
@@ -259,7 +272,7 @@ void Supervisor::conclude(const std::string& end) {
   if (failure_.empty()) failure_ = end;
   ended_ = true;
   pause_.clear();
-  network_ = nullptr;
+  if (network_.get() != nullptr) network_->signal(SIGKILL);
   phase_ = failure_.empty() ? State::STOPPED : State::FAILED;
   if (failure_.empty())
     log_.info("the machine has stopped");

@@ -60,6 +60,7 @@ class Supervisor {
   co::Co<rpc::Target::Client> awaitTarget(bool early);
   co::Co<void> stopMachine(bool force, kj::Duration limit);
   co::Co<void> watchStart();
+  co::Co<void> watchNetwork();
   co::Co<void> watchLease();
   co::Co<void> restartGuest();
   co::Co<void> waitForRoom();
@@ -91,7 +92,7 @@ class Supervisor {
   bool ended_ = false;
   uint64_t boots_ = 0;
 
-  kj::Maybe<kj::Own<Child>> network_;
+  kj::Own<Child> network_;
   kj::Own<Console> console_;
   kj::Own<AgentSession> agent_;
   kj::Own<Machine> machine_;

@@ -231,7 +231,8 @@ TEST_F(SupervisorTest, WhatRunsInQemusPlaceReachesNothing) {
   Fd key = openFile(secret, O_WRONLY | O_CREAT, 0644);
 
   start(str("escape socket=", socketPath.c_str(), " abstract=", name.c_str(), " file=", secret.c_str(),
-            " file=", files_.path().c_str(), " port=", ntohs(loopback.sin_port)));
+            " file=", home.c_str(), "/.ssh file=", files_.path().c_str(),
+            " port=", ntohs(loopback.sin_port)));
   expectState(State::READY);
   std::string report = readFile(files_.path() + "/instance/serial.log", 1 << 20);
   EXPECT_EQ(report.find("REACHED"), std::string::npos) << report;
