@@ -179,6 +179,7 @@ void Instances::describe(const InstanceRecord& record, rpc::InstanceInfo::Builde
   info.setDirectory(str(state_.path, "/", record.name()));
   info.setImage(record.image);
   info.setCreatedAt(record.createdAt);
+  info.setAccelerator(record.accelerator);
   info.setOperation(activity_.of(record.name()));
   struct stat st;
   if (::fstatat(state_.fd.get(), (record.name() + "/disk").c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0)

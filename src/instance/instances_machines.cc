@@ -33,13 +33,14 @@ co::Co<void> Instances::launch(InstanceRecord record) {
   auto entry = activity_.begin("starting", record.name());
   auto image = images_.get(record.image);
   if (!image) throw Error(str("cannot start ", record.name(), ": its image ", record.image, " is missing"));
-  ProcessId supervisor = co_await launchInChild(
-      io_.unixEventPort, record, *image, operations_.openDir(record.name()), images_.openDir(record.image));
-  auto link = SupervisorLink::open(io_, operations_.openDir(record.name()), supervisor);
+  Launched launched =
+      co_await launchInstance(io_.unixEventPort, state_.fd, record, *image,
+                              operations_.openDir(record.name()), images_.openDir(record.image));
+  auto link = SupervisorLink::open(io_, operations_.openDir(record.name()), launched.supervisor);
   if (!link)
     throw Error(str("cannot start ", record.name(), ": its supervisor ended at once; ",
                     lastEvent(operations_.openDir(record.name())).reason));
-  records_.setRunning(record.id, supervisor);
+  records_.setRunning(record.id, launched.supervisor, launched.accelerator);
   watch(record, std::move(link));
 }
 
@@ -126,7 +127,7 @@ bool Instances::adopt(const InstanceRecord& record) {
     // Started by a daemon that was killed before it could record it.
     if (auto id = SupervisorLink::find(dir)) {
       link = SupervisorLink::open(io_, dir.duplicate(), *id);
-      if (link) records_.setRunning(record.id, *id);
+      if (link) records_.setRunning(record.id, *id, record.accelerator);
     }
   }
   if (!link) return false;

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/paths.h"
 #include "base/text.h"
+#include "hypervisor/acceleration.h"
 #include "hypervisor/qemu.h"
 #include "instance/tools.h"
 #include "machine/launch.h"
@@ -45,14 +46,28 @@ void fill(rpc::VmConfig::Builder config, const InstanceRecord& record, const ima
   config.setKernelArguments(joined(image.manifest.kernelArguments));
 }
 
+std::string requireQemu() {
+  if (auto qemu = findQemu()) return *qemu;
+  throw Error("QEMU is not installed").hint("Install it:\n  sudo apt-get install qemu-system-x86");
+}
+
 }  // namespace
 
-co::Co<ProcessId> launchInChild(kj::UnixEventPort& port, InstanceRecord record, image::Image image,
-                                Fd instanceDir, Fd imageDir) {
+co::Co<Launched> launchInstance(kj::UnixEventPort& port, const Fd& stateDir, InstanceRecord record,
+                                image::Image image, Fd instanceDir, Fd imageDir) {
+  Launched launched;
+  std::string qemu = requireQemu();
+  Acceleration acceleration = co_await probeAcceleration(port, qemu, stateDir);
+  launched.accelerator = acceleration.name;
+
   capnp::MallocMessageBuilder message;
   auto config = message.initRoot<rpc::VmConfig>();
   fill(config, record, image, instanceDir);
+  config.setQemu(qemu);
+  config.setAccelerator(acceleration.name);
   std::string program = programPath("cove-vm");
+  // The supervisor becomes nobody's child, as it would be after the daemon's death: there is one way to watch
+  // it.
   Fd answer = makeMemfd("supervisor");
   co_await runForked(port, "start " + record.name(), [&] {
     Child child = launchSupervisor({program, config.asReader(), instanceDir, imageDir});
@@ -60,12 +75,12 @@ co::Co<ProcessId> launchInChild(kj::UnixEventPort& port, InstanceRecord record, 
     writeAll(answer, {reinterpret_cast<const char*>(&id), sizeof id}, "the supervisor's identity");
     child.release();
   });
-  ProcessId id;
+  ProcessId& id = launched.supervisor;
   check(::lseek(answer.get(), 0, SEEK_SET), "read", "the supervisor's identity");
   std::string bytes = readAll(answer, sizeof id, "the supervisor's identity");
   if (bytes.size() != sizeof id) throw Error(str("cannot start ", record.name(), ": no supervisor"));
   std::memcpy(&id, bytes.data(), sizeof id);
-  co_return id;
+  co_return launched;
 }
 
 }  // namespace cove

@@ -9,8 +9,13 @@
 
 namespace cove {
 
-// Resolves with the supervisor's identity when it listens on vm.sock.
-co::Co<ProcessId> launchInChild(kj::UnixEventPort& port, InstanceRecord record, image::Image image,
-                                Fd instanceDir, Fd imageDir);
+struct Launched {
+  ProcessId supervisor;
+  std::string accelerator;
+};
+// Probes the acceleration where that is not known yet, and starts the supervisor; resolves when it listens on
+// vm.sock. `stateDir` outlives the promise.
+co::Co<Launched> launchInstance(kj::UnixEventPort& port, const Fd& stateDir, InstanceRecord record,
+                                image::Image image, Fd instanceDir, Fd imageDir);
 
 }  // namespace cove

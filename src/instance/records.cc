@@ -20,7 +20,7 @@ InstanceRecord::State stateOf(std::string_view name) {
 }
 
 constexpr const char* kColumns =
-    "SELECT id, name, spec, image, created_at, state, reason, pid, start_time FROM instance";
+    "SELECT id, name, spec, image, created_at, state, reason, pid, start_time, accelerator FROM instance";
 }  // namespace
 
 std::vector<InstanceRecord> Records::select(const char* where, const std::string& value) const {
@@ -36,6 +36,7 @@ std::vector<InstanceRecord> Records::select(const char* where, const std::string
     record.state = stateOf(query.text(5));
     record.reason = query.text(6);
     record.supervisor = {static_cast<pid_t>(query.number(7)), static_cast<uint64_t>(query.number(8))};
+    record.accelerator = query.text(9);
     result.push_back(std::move(record));
   }
   return result;
@@ -72,10 +73,11 @@ void Records::insert(const InstanceRecord& record) {
 
 void Records::remove(const std::string& id) { database_.execute("DELETE FROM instance WHERE id = ?", id); }
 
-void Records::setRunning(const std::string& id, const ProcessId& supervisor) {
+void Records::setRunning(const std::string& id, const ProcessId& supervisor, const std::string& accelerator) {
   database_.execute(
-      "UPDATE instance SET state = 'running', reason = '', pid = ?, start_time = ? WHERE id = ?",
-      supervisor.pid, supervisor.startTime, id);
+      "UPDATE instance SET state = 'running', reason = '', pid = ?, start_time = ?, accelerator = ? WHERE id "
+      "= ?",
+      supervisor.pid, supervisor.startTime, accelerator, id);
 }
 
 void Records::setEnded(const std::string& id, InstanceRecord::State state, const std::string& reason) {

@@ -18,8 +18,9 @@ struct InstanceRecord {
   std::string image;  // digest
   int64_t createdAt = 0;
   State state = State::kCreated;
-  std::string reason;    // of kFailed
-  ProcessId supervisor;  // while kRunning
+  std::string reason;       // of kFailed
+  std::string accelerator;  // of its last start
+  ProcessId supervisor;     // while kRunning
 
   const std::string& name() const { return spec.name; }
 };
@@ -37,7 +38,7 @@ class Records {
 
   void insert(const InstanceRecord& record);
   void remove(const std::string& id);
-  void setRunning(const std::string& id, const ProcessId& supervisor);
+  void setRunning(const std::string& id, const ProcessId& supervisor, const std::string& accelerator);
   // kStopped, or kFailed with its reason.
   void setEnded(const std::string& id, InstanceRecord::State state, const std::string& reason);
   void setSpec(const std::string& id, const InstanceSpec& spec);

@@ -21,7 +21,8 @@ constexpr std::array<const char*, 1> kSteps = {R"sql(
     state      TEXT NOT NULL CHECK (state IN ('created', 'running', 'stopped', 'failed')),
     reason     TEXT NOT NULL DEFAULT '',    -- of failed
     pid        INTEGER NOT NULL DEFAULT 0,  -- of the supervisor while running, with its start time
-    start_time INTEGER NOT NULL DEFAULT 0
+    start_time INTEGER NOT NULL DEFAULT 0,
+    accelerator TEXT NOT NULL DEFAULT ''    -- of the last start
   ) STRICT;
 
   CREATE TABLE operation (
