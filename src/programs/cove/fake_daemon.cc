@@ -207,7 +207,8 @@ FakeDaemon::FakeDaemon() {
     }
   });
   ready.write.reset();
-  if (readAll(ready.read, 1, "readiness pipe") != "R") throw Error("the fake daemon did not start");
+  char byte = 0;
+  if (read(ready.read.get(), &byte, 1) != 1) throw Error("the fake daemon did not start");
 }
 
 FakeDaemon::~FakeDaemon() {

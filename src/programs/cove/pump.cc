@@ -59,9 +59,10 @@ Fd readThrough(int shared) {
 }
 
 WriteThrough::WriteThrough(int shared) {
-  Pipe pipe = makePipe();
+  Pipe pipe = makePipe(), end = makePipe();
   input_ = std::move(pipe.write);
-  thread_ = std::thread([shared, source = std::move(pipe.read)] {
+  finished_ = std::move(end.read);
+  thread_ = std::thread([shared, source = std::move(pipe.read), running = std::move(end.write)] {
     blockSignals();
     copyAll(source.get(), shared);
   });

@@ -10,17 +10,19 @@ namespace cove::cli {
 // behind when the process exits.
 Fd readThrough(int shared);
 
-// What is written to `input` reaches `shared`. drain() closes nothing: close every write end before.
+// What is written to `input` reaches `shared`.
 class WriteThrough {
  public:
   explicit WriteThrough(int shared);
   ~WriteThrough();
   Fd takeInput() { return std::move(input_); }
-  // Waits until everything was written, or `shared` refused.
+  // Readable when everything was written and the input closed, or `shared` refused.
+  const Fd& finished() const { return finished_; }
+  // Waits for that. Whoever has the input closes it before.
   void drain();
 
  private:
-  Fd input_;
+  Fd input_, finished_;
   std::thread thread_;
 };
 

@@ -64,9 +64,7 @@ class Console final : public Action {
     bool typed = context.isTerminal(STDIN_FILENO);
     if (typed) context.say(str("console of ", name_, "; Ctrl-] three times leaves it"));
     WriteThrough output(STDOUT_FILENO);
-    auto closed = kj::newPromiseAndFulfiller<void>();
-    auto receiver = kj::refcounted<StreamReceiver>(port, output.takeInput(),
-                                                   [&](const Fd&) { closed.fulfiller->fulfill(); });
+    auto receiver = kj::refcounted<StreamReceiver>(port, output.takeInput());
     auto request = session->client().consoleRequest();
     request.setOutput(receiver->makeSink());
     auto response = context.wait(request.send());
@@ -74,7 +72,8 @@ class Console final : public Action {
       std::optional<RawTerminal> raw;
       if (typed) raw.emplace(STDIN_FILENO);
       auto sending = sendTyped(port, readThrough(STDIN_FILENO), response.getInput(), typed);
-      context.wait(sending.exclusiveJoin(kj::mv(closed.promise)).exclusiveJoin(session->onDisconnect()));
+      context.wait(sending.exclusiveJoin(whenReadable(port, output.finished().get()))
+                       .exclusiveJoin(session->onDisconnect()));
     }
     receiver->close();
     output.drain();

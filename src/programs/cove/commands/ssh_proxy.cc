@@ -26,9 +26,7 @@ class SshProxy final : public Action {
     auto target = session->target(false);
     auto& port = context.io().unixEventPort;
     WriteThrough output(STDOUT_FILENO);
-    auto ended = kj::newPromiseAndFulfiller<void>();
-    auto receiver = kj::refcounted<StreamReceiver>(port, output.takeInput(),
-                                                   [&](const Fd&) { ended.fulfiller->fulfill(); });
+    auto receiver = kj::refcounted<StreamReceiver>(port, output.takeInput());
     auto request = target.connectRequest();
     request.setAddress(kSshServer);
     request.setToClient(receiver->makeSink());
@@ -37,7 +35,7 @@ class SshProxy final : public Action {
     auto sending =
         sendAll(port, readThrough(STDIN_FILENO), response.getToTarget()).eagerlyEvaluate([](kj::Exception&&) {
         });
-    context.wait(ended.promise.exclusiveJoin(session->onDisconnect()));
+    context.wait(whenReadable(port, output.finished().get()).exclusiveJoin(session->onDisconnect()));
     receiver->close();
     output.drain();
     return 0;
