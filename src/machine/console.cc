@@ -129,7 +129,9 @@ rpc::ByteSink::Client Console::attach(rpc::ByteSink::Client output) {
 }
 
 std::string Console::panic() const {
-  size_t at = sincePanicReset_.find("Kernel panic");
+  // A boot that the agent gave up says why in a line of its own, before it panics for want of an init.
+  size_t at = sincePanicReset_.find("cove-agent: boot failed");
+  if (at == std::string::npos) at = sincePanicReset_.find("Kernel panic");
   if (at == std::string::npos) return {};
   size_t end = sincePanicReset_.find_first_of("\r\n", at);
   return escapeForTerminal(std::string_view(sincePanicReset_)
