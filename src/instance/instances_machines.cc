@@ -52,9 +52,12 @@ void Instances::watch(const InstanceRecord& record, std::unique_ptr<SupervisorLi
 
 // The machine's life, from here to what is recorded of its end.
 co::Co<void> Instances::follow(std::string id) {
-  VmState last =
-      co_await machines_.at(id).link->watch([this, id](const VmState& state) { onStatus(id, state); });
-  // The row may be newer than what we began with: another name, or kept.
+  // A variable of its own: g++ 12 destroys a lambda's captures twice when it is a temporary of a co_await.
+  std::function<void(const VmState&)> onChange = [this, id](const VmState& state) { onStatus(id, state); };
+  VmState last = co_await machines_.at(id).link->watch(std::move(onChange));
+  auto end = kj::mv(machines_.at(id).end);
+  machines_.erase(id);
+  // The row may be newer than what we began with: it may be kept by now.
   for (const InstanceRecord& record : records_.all()) {
     if (record.id != id) continue;
     bool failed = last.state == rpc::VmState::FAILED;
@@ -63,8 +66,6 @@ co::Co<void> Instances::follow(std::string id) {
     if (failed) log_.warning(str("the machine ", record.name(), " failed: ", last.reason));
     if (record.spec.ephemeral) inBackground(discard(record.name()), "delete " + record.name());
   }
-  auto end = kj::mv(machines_.at(id).end);
-  machines_.erase(id);
   end->fulfill();
 }
 
@@ -95,11 +96,13 @@ co::Co<void> Instances::halt(InstanceRecord record, bool force, uint64_t timeout
   Machine* machine = find(record);
   if (machine == nullptr) co_return;
   auto ended = machine->ended.addBranch();
-  auto request = machine->link->supervisor().stopRequest();
-  request.setForce(force);
-  request.setTimeoutMs(timeoutMs);
-  // Its answer adds nothing to its end, and a connection that breaks then is no failure.
-  auto asked = request.send().ignoreResult().catch_([](kj::Exception&&) {});
+  // Its answer adds nothing to its end, and that it cannot be reached means that it is ending.
+  auto asked = kj::evalNow([&]() -> kj::Promise<void> {
+                 auto request = machine->link->supervisor().stopRequest();
+                 request.setForce(force);
+                 request.setTimeoutMs(timeoutMs);
+                 return request.send().ignoreResult();
+               }).catch_([](kj::Exception&&) {});
   kj::Duration limit =
       (timeoutMs != 0 ? static_cast<int64_t>(timeoutMs) * kj::MILLISECONDS : kDefaultStop) + kStopMargin;
   auto late = io_.provider->getTimer().afterDelay(limit).then([this, record]() -> kj::Promise<void> {

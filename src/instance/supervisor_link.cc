@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <kj/timer.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -107,6 +108,9 @@ co::Co<void> SupervisorLink::follow(std::function<void(const VmState&)> onChange
 co::Co<VmState> SupervisorLink::watch(std::function<void(const VmState&)> onChange) {
   co_await follow(std::move(onChange)).exclusiveJoin(whenReadable(io_.unixEventPort, process_.get()));
   connection_ = nullptr;
+  // It is our child where the daemon is its subreaper (coved/main.cc), and init's otherwise.
+  siginfo_t info{};
+  ::waitid(P_PIDFD, static_cast<id_t>(process_.get()), &info, WEXITED | WNOHANG);
   if (!state_.ended()) {
     state_.state = rpc::VmState::FAILED;
     state_.reason = "its supervisor ended unexpectedly" + lastWords();

@@ -37,10 +37,10 @@ Database::Database(const StateDir& dir, const char* name) {
 }
 
 void Database::configure() {
+  script("PRAGMA locking_mode = EXCLUSIVE");  // one process: no shared memory file
   // Before anything is written: WAL mode itself would change a newer version's file.
   checkSchemaVersion(*this);
   script(
-      "PRAGMA locking_mode = EXCLUSIVE;"  // one process: no shared memory file
       "PRAGMA journal_mode = WAL;"
       "PRAGMA synchronous = FULL;"
       "PRAGMA temp_store = MEMORY;"

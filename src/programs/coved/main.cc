@@ -24,6 +24,8 @@ void protectProcess() {
   };
   check(::setrlimit(RLIMIT_CORE, &none), "forbid", "core files");
   check(::prctl(PR_SET_DUMPABLE, 0), "make undumpable", "the daemon");
+  // Supervisors are started by a child that ends at once; they come to us, so that somebody reaps them.
+  check(::prctl(PR_SET_CHILD_SUBREAPER, 1), "become", "the reaper of supervisors");
   ::umask(077);
   ::signal(SIGPIPE, SIG_IGN);
 }
