@@ -87,22 +87,23 @@ rpc::Supervisor::Client SupervisorLink::supervisor() {
   return KJ_ASSERT_NONNULL(connection_)->bootstrap<rpc::Supervisor>();
 }
 
-// Status after status, until an error.
+// Status after status, to the last one. Never resolves: the process's end does.
 co::Co<void> SupervisorLink::follow(std::function<void(const VmState&)> onChange) {
-  for (;;) {
+  while (!state_.ended()) {
     try {
-      for (;;) {
-        auto request = supervisor().statusRequest();
-        request.setAfter(state_.serial);
-        auto response = co_await request.send();
-        state_ = VmState::read(response.getStatus());
-        onChange(state_);
-      }
+      auto request = supervisor().statusRequest();
+      request.setAfter(state_.serial);
+      auto response = co_await request.send();
+      state_ = VmState::read(response.getStatus());
+      onChange(state_);
+      continue;
     } catch (const std::exception&) {
       connection_ = nullptr;  // it ends as a rule; then the other half of watch() sees it
     }
     co_await io_.provider->getTimer().afterDelay(kRetry);
   }
+  connection_ = nullptr;  // a supervisor stays a while for those who still listen
+  co_await kj::Promise<void>(kj::NEVER_DONE);
 }
 
 co::Co<VmState> SupervisorLink::watch(std::function<void(const VmState&)> onChange) {
