@@ -60,6 +60,21 @@ class DaemonStarter {
     }
   }
 
+  // Orderly where it answers.
+  co::Co<bool> stop() {
+    try {
+      Client client = co_await find(Autostart::kNo);
+      if (!client) co_return false;
+      co_await shutDown(*client);
+      co_return true;
+    } catch (...) {
+      if (!hung_) throw;
+    }
+    notice_("warning: the daemon does not answer; killing it");
+    if (auto process = killDaemon(places_)) co_await whenReadable(io_.unixEventPort, process->get());
+    co_return true;
+  }
+
   // Answered when the process has ended.
   co::Co<void> shutDown(DaemonClient& client) {
     auto state = co_await limited(client.daemon().stateRequest().send());
@@ -120,15 +135,18 @@ class DaemonStarter {
   template <typename P>
   kj::Promise<capnp::Response<P>> limited(capnp::RemotePromise<P>&& promise) {
     return kj::Promise<capnp::Response<P>>(kj::mv(promise))
-        .exclusiveJoin(
-            io_.provider->getTimer()
-                .afterDelay(kHelloLimit)
-                .then([this]() -> kj::Promise<capnp::Response<P>> { return toKj(noAnswer(places_)); }));
+        .exclusiveJoin(io_.provider->getTimer()
+                           .afterDelay(kHelloLimit)
+                           .then([this]() -> kj::Promise<capnp::Response<P>> {
+                             hung_ = true;
+                             return toKj(noAnswer(places_));
+                           }));
   }
 
   kj::AsyncIoContext& io_;
   DaemonClient::Notice notice_;
   DaemonPlaces places_;
+  bool hung_ = false;
 };
 
 kj::Promise<std::unique_ptr<DaemonClient>> DaemonClient::connect(kj::AsyncIoContext& io, Autostart autostart,
@@ -139,16 +157,9 @@ kj::Promise<std::unique_ptr<DaemonClient>> DaemonClient::connect(kj::AsyncIoCont
 }
 
 kj::Promise<bool> DaemonClient::stop(kj::AsyncIoContext& io) {
-  struct Stop {
-    static co::Co<bool> run(kj::AsyncIoContext& context) {
-      DaemonStarter starter(context, printNotice);
-      auto client = co_await starter.find(Autostart::kNo);
-      if (!client) co_return false;
-      co_await starter.shutDown(*client);
-      co_return true;
-    }
-  };
-  return Stop::run(io);
+  auto starter = kj::heap<DaemonStarter>(io, printNotice);
+  kj::Promise<bool> promise = starter->stop();
+  return promise.attach(kj::mv(starter));
 }
 
 void DaemonClient::printNotice(std::string_view line) {

@@ -1,5 +1,6 @@
 #include "cove/daemon_start.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -42,7 +43,8 @@ std::optional<Fd> connectIn(const Fd& runtime, const std::string& socket) {
 
 // What coved wrote into life.lock: "PID STARTTIME RUNTIME-DIRECTORY\n". nullopt: nobody holds the lock.
 struct Holder {
-  std::string pid, runtime;
+  ProcessId process;
+  std::string runtime;
 };
 std::optional<Holder> lifeLockHolder(const StateDir& state) {
   Fd fd(::openat(state.fd.get(), kLifeLockName, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
@@ -50,7 +52,9 @@ std::optional<Holder> lifeLockHolder(const StateDir& state) {
   std::string line = readAll(fd, 8192, kLifeLockName);
   size_t first = line.find(' '), second = line.find(' ', first + 1);
   if (second == std::string::npos || line.back() != '\n') return Holder{};  // it is just being written
-  return Holder{line.substr(0, first), line.substr(second + 1, line.size() - second - 2)};
+  ProcessId process{static_cast<pid_t>(std::strtol(line.c_str(), nullptr, 10)),
+                    std::strtoull(line.c_str() + first, nullptr, 10)};
+  return Holder{process, line.substr(second + 1, line.size() - second - 2)};
 }
 
 // Times of failed starts within the window.
@@ -129,7 +133,8 @@ std::string awaitReady(const Fd& ready, Clock::time_point deadline) {
   }
 }
 
-Fd spawnAndConnect(const DaemonPlaces& places, bool regardless, Clock::time_point deadline) {
+Fd spawnAndConnect(const DaemonPlaces& places, bool regardless, const std::function<void()>& announce,
+                   Clock::time_point deadline) {
   if (!regardless && recentFailures(places.state).size() >= kFailuresToStop)
     throw Error(str("cannot start daemon: it failed ", kFailuresToStop, " times within a minute",
                     daemonLogTail(places)))
@@ -140,15 +145,22 @@ Fd spawnAndConnect(const DaemonPlaces& places, bool regardless, Clock::time_poin
   } catch (const Error& e) {
     throw Error(str("cannot start daemon: ", e.what()));
   }
+  announce();
   Pipe ready = makePipe();
   spawn(places, program, std::move(ready.write));
   std::string answer = awaitReady(ready.read, deadline);
-  if (answer == "R")
-    if (auto socket = connectDaemon(places)) return std::move(*socket);
+  if (answer == "R") {
+    if (auto socket = connectDaemon(places)) {
+      ::unlinkat(places.state.fd.get(), kFailuresName, 0);  // whatever it was, it is mended
+      return std::move(*socket);
+    }
+  }
   recordFailure(places.state);
-  std::string reason = answer.size() > 1 && answer[0] == 'E' ? answer.substr(1) : "it ended at once";
-  throw Error(str("cannot start daemon: ", escapeForTerminal(reason),
-                  answer.empty() || answer == "R" ? daemonLogTail(places) : ""));
+  if (answer.size() < 2 || answer[0] != 'E')
+    throw Error("cannot start daemon: it ended at once" + daemonLogTail(places));
+  size_t line = std::min(answer.find('\n'), answer.size());  // the reason, then what to do
+  throw Error("cannot start daemon: " + escapeForTerminal(answer.substr(1, line - 1)))
+      .hint(escapeForTerminal(answer.substr(std::min(line + 1, answer.size())), true));
 }
 
 }  // namespace
@@ -167,8 +179,7 @@ Fd startDaemon(const DaemonPlaces& places, bool regardless, const std::function<
     if (auto socket = connectDaemon(places)) return std::move(*socket);
     holder = lifeLockHolder(places.state);
     if (!holder) {
-      announce();
-      return spawnAndConnect(places, regardless, deadline);
+      return spawnAndConnect(places, regardless, announce, deadline);
     }
     // Alive, but not here: it is ending, or about to bind its socket again, or was started where the runtime
     // directory is another one.
@@ -178,8 +189,16 @@ Fd startDaemon(const DaemonPlaces& places, bool regardless, const std::function<
     }
     std::this_thread::sleep_for(std::chrono::milliseconds{5});
   } while (Clock::now() < deadline);
-  throw Error(str("cannot reach the daemon: process ", escapeForTerminal(holder->pid),
+  throw Error(str("cannot reach the daemon: process ", holder->process.pid,
                   " holds the state directory but does not answer", daemonLogTail(places)));
+}
+
+std::optional<Fd> killDaemon(const DaemonPlaces& places) {
+  auto holder = lifeLockHolder(places.state);
+  if (!holder) return std::nullopt;
+  auto process = openProcess(holder->process);
+  if (process) sendSignal(*process, SIGKILL);
+  return process;
 }
 
 std::string daemonLogTail(const DaemonPlaces& places) {

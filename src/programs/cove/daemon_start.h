@@ -25,6 +25,10 @@ std::optional<Fd> connectDaemon(const DaemonPlaces& places);
 // when it cannot be started within the time limit.
 Fd startDaemon(const DaemonPlaces& places, bool regardless, const std::function<void()>& announce);
 
+// Kills the process that holds life.lock, for a daemon that does not answer: its journal makes that safe. Its
+// pidfd; nullopt: none does.
+std::optional<Fd> killDaemon(const DaemonPlaces& places);
+
 // The last lines of the daemon's log, safe for a terminal, each on a line of its own with an indent.
 std::string daemonLogTail(const DaemonPlaces& places);
 

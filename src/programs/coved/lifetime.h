@@ -15,7 +15,7 @@ class Lifetime {
   };
   // `idleLimit` 0: it never ends by itself.
   Lifetime(kj::Timer& timer, kj::Duration idleLimit, std::function<Use()> use)
-      : timer_(timer), idleLimit_(idleLimit), use_(std::move(use)), lastBusy_(timer.now()) {}
+      : timer_(timer), idleLimit_(idleLimit), use_(std::move(use)), lastBusy_(timer.now() + kGrace) {}
 
   // Resolves when the daemon is to end.
   co::Co<void> wait();
@@ -25,6 +25,7 @@ class Lifetime {
   kj::Duration idleLeft();
 
  private:
+  static constexpr kj::Duration kGrace = 1 * kj::SECONDS;  // whoever started the daemon is on his way to it
   co::Co<void> whenIdle();
 
   kj::Timer& timer_;
