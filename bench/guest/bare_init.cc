@@ -1,0 +1,144 @@
+// The first process of a bare machine: the same kernel and image as an instance of cove, without cove.
+//
+//   init           says that it runs, and nothing else
+//   image          modules, root, systemd; says when systemd says that it has started everything
+//   stream BYTES   modules, the port: writes BYTES of zeros to it, then reads as many from it
+//
+// It says what it reached with lines "REACHED-…" on the serial console. Whatever fails ends it, and so the
+// machine with a panic of its kernel.
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <dirent.h>
+#include <fcntl.h>
+#include <fstream>
+#include <string>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace {
+
+constexpr const char* kNotifySocket = "/run/bare-notify";
+constexpr const char* kRoot = "/root";  // exists in the kernel's built-in initrd
+constexpr const char* kPortName = "org.cove.agent";
+
+void require(bool fine, const std::string& what) {
+  if (fine) return;
+  std::string line = "BARE-FAILED: " + what + ": " + std::strerror(errno) + "\n";
+  [[maybe_unused]] ssize_t n = ::write(1, line.data(), line.size());
+  std::exit(1);
+}
+
+void say(const std::string& line) {
+  std::string text = line + "\n";
+  require(::write(1, text.data(), text.size()) > 0, "write to the console");
+}
+
+void mountAt(const char* type, const std::string& place) {
+  ::mkdir(place.c_str(), 0755);
+  require(::mount(type, place.c_str(), type, 0, nullptr) == 0, "mount " + place);
+}
+
+void prepare() {
+  mountAt("proc", "/proc");
+  mountAt("sysfs", "/sys");
+  mountAt("devtmpfs", "/dev");
+  std::ifstream list("/lib/cove/modules");
+  for (std::string path; std::getline(list, path);) {
+    int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    require(fd >= 0, "open " + path);
+    require(::syscall(SYS_finit_module, fd, "", 0) == 0 || errno == EEXIST, "load " + path);
+    ::close(fd);
+  }
+}
+
+void waitFor(const std::string& path) {
+  while (::access(path.c_str(), F_OK) != 0) ::usleep(2000);
+}
+
+void moveIntoRoot(const std::string& place) {
+  require(::mount(place.c_str(), (kRoot + place).c_str(), nullptr, MS_MOVE, nullptr) == 0, "move " + place);
+}
+
+// systemd tells $NOTIFY_SOCKET, as it tells a container's manager, when everything is started.
+void reportWhenStarted(int socket) {
+  if (::fork() != 0) return;
+  char text[4096];
+  for (;;) {
+    ssize_t n = ::recv(socket, text, sizeof text - 1, 0);
+    require(n >= 0, "hear of systemd");
+    text[n] = 0;
+    if (std::strstr(text, "READY=1") != nullptr) say("REACHED-STARTED");
+  }
+}
+
+void runImage() {
+  prepare();
+  waitFor("/dev/vda");
+  require(::mount("/dev/vda", kRoot, "ext4", MS_NOATIME, nullptr) == 0, "mount the root");
+  mountAt("tmpfs", std::string(kRoot) + "/run");
+  for (const char* place : {"/proc", "/sys", "/dev"}) moveIntoRoot(place);
+  require(::chdir(kRoot) == 0 && ::mount(".", "/", nullptr, MS_MOVE, nullptr) == 0 && ::chroot(".") == 0,
+          "switch to the root");
+  int notify = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, kNotifySocket, sizeof address.sun_path - 1);
+  require(::bind(notify, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0, "bind a socket");
+  reportWhenStarted(notify);
+  ::setenv("NOTIFY_SOCKET", kNotifySocket, 1);
+  ::execl("/sbin/init", "/sbin/init", nullptr);
+  require(false, "execute /sbin/init");
+}
+
+int openPort() {
+  const std::string ports = "/sys/class/virtio-ports/";
+  for (;; ::usleep(2000)) {
+    DIR* dir = ::opendir(ports.c_str());
+    if (dir == nullptr) continue;
+    while (dirent* entry = ::readdir(dir)) {
+      std::string name;
+      std::getline(std::ifstream(ports + entry->d_name + "/name"), name);
+      if (name != kPortName) continue;
+      waitFor(std::string("/dev/") + entry->d_name);
+      int fd = ::open((std::string("/dev/") + entry->d_name).c_str(), O_RDWR | O_CLOEXEC);
+      require(fd >= 0, "open the port");
+      ::closedir(dir);
+      return fd;
+    }
+    ::closedir(dir);
+  }
+}
+
+void streamBytes(long long bytes) {
+  static char buffer[64 * 1024];  // cove's largest frame
+  prepare();
+  int port = openPort();
+  say("REACHED-PORT");
+  for (long long left = bytes; left > 0;) {
+    ssize_t n = ::write(port, buffer, sizeof buffer);
+    require(n > 0, "write to the port");
+    left -= n;
+  }
+  for (long long left = bytes; left > 0;) {
+    ssize_t n = ::read(port, buffer, sizeof buffer);
+    require(n > 0, "read from the port");
+    left -= n;
+  }
+  say("REACHED-END");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::string mode = argc > 1 ? argv[1] : "";
+  if (mode == "init") say("REACHED-INIT");
+  if (mode == "image") runImage();
+  if (mode == "stream" && argc > 2) streamBytes(std::atoll(argv[2]));
+  for (;;) ::pause();
+}
