@@ -39,7 +39,7 @@ def test_nothing_on_stdout_at_start(empty):
 
 def test_state_and_stop_never_start_it(empty):
     state = empty("daemon", "state", check=False)
-    assert "not running" in state.out + state.err
+    assert "no daemon is running" in state.out + state.err
     empty("daemon", "stop")
     assert not empty.daemon_pid()
 
@@ -215,8 +215,8 @@ def test_database_that_is_garbage(empty):
     good = (empty.home / "cove.db").read_bytes()
     (empty.home / "cove.db").write_bytes(os.urandom(8192))
     result = empty("list", check=False)
-    assert result.status == 1 and "cove.db" in result.err
     (empty.home / "cove.db").write_bytes(good)
+    assert result.status == 1 and "cove.db" in result.err
 
 
 def test_garbage_on_the_socket(empty):

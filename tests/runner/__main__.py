@@ -10,6 +10,7 @@ from results import Results
 
 KINDS = {
     "lint": [lambda r, _: lint.check_format(r),
+             lambda r, _: lint.check_coroutines(r),
              lambda r, _: build.build(r, "release") and lint.check_layers(r),
              lambda r, _: lint.check_tidy(r)],
     "unit": [lambda r, _, p=p: build.unit(r, p) for p in ("release", "asan", "tsan")],

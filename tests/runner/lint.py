@@ -25,6 +25,22 @@ def check_format(results):
     results.add("format", status == 0)
 
 
+# --- coroutines --------------------------------------------------------------------------------------------
+
+def check_coroutines(results):
+    """g++ 12 destroys a lambda, or a temporary of ?:, twice when it is part of a co_await expression (rpc/co.h)."""
+    lambda_or_choice = re.compile(r"\[[&=\w, ]*\]\s*[({]|\?")
+    found = []
+    for file in sources(".cc", ".h"):
+        text = re.sub(r"//[^\n]*", "", (ROOT / file).read_text())
+        for match in re.finditer(r"\bco_await\b[^;]*;", text):
+            if lambda_or_choice.search(match[0]):
+                found.append(f"{file}: {' '.join(match[0].split())[:100]}")
+    for place in found:
+        print(f"bind it to a local first: {place}")
+    results.add("no temporaries that g++ 12 destroys twice", not found)
+
+
 # --- layers ------------------------------------------------------------------------------------------------
 
 def compile_commands(preset: str) -> list[dict]:
