@@ -69,12 +69,13 @@ co::Co<Launched> launchInstance(kj::UnixEventPort& port, const Fd& stateDir, Ins
   // The supervisor becomes nobody's child, as it would be after the daemon's death: there is one way to watch
   // it.
   Fd answer = makeMemfd("supervisor");
-  co_await runForked(port, "start " + record.name(), [&] {
+  std::function<void()> launchIt = [&] {
     Child child = launchSupervisor({program, config.asReader(), instanceDir, imageDir});
     ProcessId id = child.id();
     writeAll(answer, {reinterpret_cast<const char*>(&id), sizeof id}, "the supervisor's identity");
     child.release();
-  });
+  };
+  co_await runForked(port, "start " + record.name(), launchIt);
   ProcessId& id = launched.supervisor;
   check(::lseek(answer.get(), 0, SEEK_SET), "read", "the supervisor's identity");
   std::string bytes = readAll(answer, sizeof id, "the supervisor's identity");

@@ -71,8 +71,8 @@ co::Co<void> Supervisor::runMachine() {
 
   std::string failure;
   try {
-    machine_ =
-        co_await parts_.startMachine(std::move(spec), [this](MachineEvent e) { onMachine(std::move(e)); });
+    std::function<void(MachineEvent)> onEvent = [this](MachineEvent e) { onMachine(std::move(e)); };
+    machine_ = co_await parts_.startMachine(std::move(spec), onEvent);
   } catch (...) {
     failure = currentError().message();
   }

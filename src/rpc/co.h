@@ -5,8 +5,10 @@
 //
 // An RPC method is a coroutine behind its override: `kj::Promise<void> stat(StatContext c) override { return
 // statFile(c); }`; an Error thrown in it reaches the caller whole. What a coroutine needs after its first
-// co_await it takes by value: references die with the caller's full expression. g++ 12 crashes on
-// KJ_ASSERT_NONNULL(co_await p): bind to a local first.
+// co_await it takes by value: references die with the caller's full expression.
+//
+// g++ 12: KJ_ASSERT_NONNULL(co_await p) crashes it, and a lambda with captures or the result of ?: inside a
+// co_await expression is destroyed twice. Bind each to a local first; ./test lint looks for them.
 //
 // Uses internals of KJ 0.9 (kj::_::Event, PromiseNode). Replace by KJ's own when the version is >= 1.0.
 #pragma once
