@@ -48,10 +48,9 @@ TEST(Contain, PlacedFilesArePrivateCopies) {
   writeAll(content, "what was placed", "content");
   Containment c;
   c.files.push_back({"/boot/kernel", std::move(content)});
-  EXPECT_EQ(exitStatusOf(
-                std::move(c),
-                [] { return readFile("/boot/kernel", 100) == "what was placed" ? 0 : 1; }),
-            0);
+  EXPECT_EQ(
+      exitStatusOf(std::move(c), [] { return readFile("/boot/kernel", 100) == "what was placed" ? 0 : 1; }),
+      0);
 }
 
 TEST(Contain, NothingWidensIt) {

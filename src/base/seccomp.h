@@ -11,14 +11,15 @@ namespace cove {
 struct FilterRules {
   bool allowMounts = false;  // mount, pivot_root, chroot, setns, unshare, namespaces by clone
   enum class Exec { kAllow, kDeny, kAsk } exec = Exec::kDeny;
+  bool ownOnly = false;  // no socket, connect, bind; no signals to other processes, except by pidfd
 };
 
 // Installs the filter for this thread and all that it starts; no_new_privs must be set. With Exec::kAsk the
 // result is the listener that execve and execveat wait for, otherwise empty.
 Fd installFilter(const FilterRules& rules);
 
-// For code of ours that needs little: nothing but `calls` and sockets of `families` stays allowed, the rest fails
-// with EPERM. On top of any filter that is installed already; no_new_privs must be set.
+// For code of ours that needs little: nothing but `calls` and sockets of `families` stays allowed, the rest
+// fails with EPERM. On top of any filter that is installed already; no_new_privs must be set.
 void installAllowlist(std::span<const int> calls, std::span<const int> families);
 
 // Lets the one execve go through for which a process waits at `listener`; the caller closes the listener
