@@ -275,11 +275,11 @@ void probeContainment() {
   if (Ended ended = child.wait(); !ended.ok()) throw Error("cannot contain a process: " + ended.describe());
 }
 
-void hardenSelf() {
+void hardenSelf(Reach reach) {
   setLimits({{RLIMIT_CORE, 0}});
   check(::prctl(PR_SET_DUMPABLE, 0), "hide from", "debuggers");
   forbidNewPrivileges();
-  installFilter({false, FilterRules::Exec::kDeny});
+  installFilter({false, FilterRules::Exec::kDeny, reach == Reach::kOwnOnly});
 }
 
 }  // namespace cove

@@ -82,8 +82,12 @@ std::string describeLandlock();
 // Tries a containment that does nothing; the Error that a start would fail with (with its hint), or nothing.
 void probeContainment();
 
+enum class Reach {
+  kAll,
+  kOwnOnly,  // no new sockets but pairs; signals only to itself and through a pidfd that it has
+};
 // For a process that needs no more privileges and starts nothing: no_new_privs, no core, not dumpable, the
 // filter of ExecRule::kNone. Descriptors are the caller's business.
-void hardenSelf();
+void hardenSelf(Reach reach = Reach::kAll);
 
 }  // namespace cove

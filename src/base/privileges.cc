@@ -27,20 +27,23 @@ struct RulesetAttributes {
 
 void forbidNewPrivileges() { check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set", "no_new_privs"); }
 
-void dropCapabilities() {
+void dropCapabilities(uint64_t keep) {
   check(::prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
                                        SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
                                        SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED),
         "lock", "the securebits");
   for (unsigned long capability = 0; capability < 64; ++capability) {
+    if ((keep >> capability & 1) != 0) continue;
     if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
     if (errno == EINVAL) break;  // past the last one that this kernel knows
     throw sysError("drop", "the capability bounding set");
   }
   check(::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "clear", "the ambient capabilities");
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct none[2] = {};
-  check(::syscall(SYS_capset, &header, none), "drop", "the capabilities");
+  __user_cap_data_struct left[2] = {};
+  for (size_t i = 0; i < 2; ++i)
+    left[i].effective = left[i].permitted = static_cast<uint32_t>(keep >> 32 * i);
+  check(::syscall(SYS_capset, &header, left), "drop", "the capabilities");
 }
 
 void becomeUser(uid_t uid, gid_t gid) {

@@ -1,13 +1,14 @@
 // What a process gives up for ever.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <sys/types.h>
 
 namespace cove {
 
 void forbidNewPrivileges();
-// All sets, the bounding set and the ways back (securebits) included.
-void dropCapabilities();
+// All sets, the bounding set and the ways back (securebits) included; but those of the mask `keep`.
+void dropCapabilities(uint64_t keep = 0);
 // Supplementary groups (where this user namespace lets us), gid, uid; capabilities stay until dropped.
 void becomeUser(uid_t uid, gid_t gid);
 

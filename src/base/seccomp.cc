@@ -127,6 +127,21 @@ void addNamespaceRules(Program& p) {
   p.answer(SECCOMP_RET_ALLOW);
 }
 
+// What reaches others than through a descriptor that is there already.
+constexpr int kOutwards[] = {
+    SYS_socket,          SYS_connect,           SYS_bind,       SYS_kill, SYS_tkill,
+    SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo, SYS_pidfd_open,
+};
+
+void addOwnRules(Program& p) {
+  for (int call : kOutwards) p.onCall(call, SECCOMP_RET_ERRNO | EPERM);
+  p.unlessEqual(SYS_tgkill, 4);  // abort() and raise() signal the process itself
+  p.loadArgument(0);
+  p.ifEqual(static_cast<uint32_t>(::getpid()), 1);
+  p.fail(EPERM);
+  p.answer(SECCOMP_RET_ALLOW);
+}
+
 // AF_VSOCK knows no network namespace; the exotic families are kernel surface.
 void addSocketRules(Program& p) {
   p.unlessEqual(SYS_socket, 7);
@@ -169,6 +184,7 @@ Fd installFilter(const FilterRules& rules) {
   p.onCall(SYS_execveat, execAction(rules.exec));
   for (int call : kNever) p.onCall(call, SECCOMP_RET_ERRNO | EPERM);
   if (!rules.allowMounts) addNamespaceRules(p);
+  if (rules.ownOnly) addOwnRules(p);
   addSocketRules(p);
   addTerminalRules(p);
   p.answer(SECCOMP_RET_ALLOW);

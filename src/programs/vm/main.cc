@@ -1,12 +1,13 @@
 // cove-vm: the supervisor of one instance (vm.capnp says how it is started).
 #include <csignal>
 #include <kj/async-unix.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-#include "base/contain.h"
 #include "base/error.h"
 #include "base/lock.h"
 #include "base/paths.h"
+#include "base/retire.h"
 #include "hypervisor/qemu.h"
 #include "machine/network.h"
 #include "machine/supervisor.h"
@@ -25,16 +26,16 @@ void limitMemory() {
   check(::setrlimit(RLIMIT_DATA, &limit), "limit", "the memory");
 }
 
-SupervisorParts realParts(kj::LowLevelAsyncIoProvider& io, kj::UnixEventPort& port) {
+SupervisorParts realParts(kj::LowLevelAsyncIoProvider& io, kj::UnixEventPort& port, const Fd& dir) {
   SupervisorParts parts;
   parts.startMachine = [&io, &port](MachineSpec spec, MachineEventHandler onEvent) {
     return startQemu(io, port, std::move(spec), std::move(onEvent));
   };
   parts.startNetwork = [](Fd frames) { return startNetwork(std::move(frames)); };
   parts.openAgentProgram = [] { return openFile(programPath("cove-agent"), O_RDONLY); };
-  parts.started = [] {
+  parts.started = [&dir] {
     limitMemory();
-    hardenSelf();
+    retire(dir);
   };
   return parts;
 }
@@ -51,7 +52,7 @@ void supervise(Fd& readiness, const Log& log) {
 
   auto io = kj::setupAsyncIo();
   Supervisor supervisor(*io.lowLevelProvider, io.unixEventPort, std::move(setup),
-                        realParts(*io.lowLevelProvider, io.unixEventPort), log);
+                        realParts(*io.lowLevelProvider, io.unixEventPort, dir), log);
   VmServer server(*io.lowLevelProvider, io.unixEventPort, supervisor, dir, log);
   writeAll(readiness, "R", "the readiness pipe");
   readiness.reset();
