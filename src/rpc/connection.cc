@@ -54,6 +54,7 @@ Connection::Connection(kj::LowLevelAsyncIoProvider& io, Fd socket, Side side,
   stream_ = kj::mv(stream);
   system_ = kj::heap<capnp::RpcSystem<capnp::rpc::twoparty::VatId>>(
       capnp::makeRpcServer(*network_, kj::mv(served)));
+  system_->setFlowLimit(kUnansweredWords);
 }
 
 Connection::Connection(kj::Own<kj::AsyncIoStream> stream, Side side, capnp::Capability::Client served)
@@ -61,6 +62,7 @@ Connection::Connection(kj::Own<kj::AsyncIoStream> stream, Side side, capnp::Capa
   network_ = kj::heap<capnp::TwoPartyVatNetwork>(*stream_, sideOf(side), readerOptions());
   system_ = kj::heap<capnp::RpcSystem<capnp::rpc::twoparty::VatId>>(
       capnp::makeRpcServer(*network_, kj::mv(served)));
+  system_->setFlowLimit(kUnansweredWords);
 }
 
 capnp::Capability::Client Connection::peer() {
@@ -72,13 +74,17 @@ capnp::Capability::Client Connection::peer() {
   return system_->bootstrap(id);
 }
 
-Fd connectUnix(const Fd& dir, const std::string& name) {
+Fd connectUnix(const Fd& dir, const std::string& name, std::chrono::milliseconds patience) {
   sockaddr_un address = addressOf(dir, name);
-  Fd socket = newSocket(0);
+  Fd socket = newSocket(patience.count() > 0 ? 0 : SOCK_NONBLOCK);
+  // Bounds connect() on a full backlog, for which it would wait without end.
+  timeval limit{patience.count() / 1000, patience.count() % 1000 * 1000};
+  check(::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit), "limit", "the connection");
   int result;
   do result = ::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
   while (result < 0 && errno == EINTR);
   check(result, "connect to", name);
+  setNonblocking(socket);  // the limit is for connect() alone
   return socket;
 }
 

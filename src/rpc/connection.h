@@ -1,6 +1,7 @@
 // One Cap'n Proto connection over a unix socket, with descriptors passed beside messages.
 #pragma once
 #include <capnp/rpc-twoparty.h>
+#include <chrono>
 #include <kj/async-io.h>
 #include <kj/async-unix.h>
 
@@ -38,8 +39,10 @@ class Connection {
 };
 
 // Connects to a unix socket that may lie deeper than sun_path can say: `name` below `dir`. ENOENT and
-// ECONNREFUSED are Errors with that code().
-Fd connectUnix(const Fd& dir, const std::string& name);
+// ECONNREFUSED are Errors with that code(); EAGAIN means that its listener took nobody in within `patience`
+// while its backlog was full (0: does not wait). The socket is O_NONBLOCK.
+Fd connectUnix(const Fd& dir, const std::string& name,
+               std::chrono::milliseconds patience = std::chrono::milliseconds{0});
 // Binds and listens, mode 0600. The caller holds the lock that makes it the only one who may.
 Fd listenUnix(const Fd& dir, const std::string& name, int backlog = 512);
 

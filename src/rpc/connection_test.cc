@@ -59,6 +59,24 @@ TEST(Connection, PassesDescriptorsAndErrors) {
   }
 }
 
+TEST(Connection, AFullBacklogHoldsNobodyForEver) {
+  char path[] = "/tmp/cove-test-XXXXXX";
+  ASSERT_NE(::mkdtemp(path), nullptr);
+  Fd dir = openPrivateDir(path);
+  Fd listening = listenUnix(dir, "s", 0);  // room for one
+  Fd first = connectUnix(dir, "s");
+  for (int patience : {0, 50}) {
+    try {
+      connectUnix(dir, "s", std::chrono::milliseconds{patience});
+      ADD_FAILURE() << "there was room";
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), EAGAIN);
+    }
+  }
+  ::unlinkat(dir.get(), "s", 0);
+  ::rmdir(path);
+}
+
 TEST(Connection, SocketsOfDirectoriesDeeperThanSunPath) {
   char base[] = "/tmp/cove-test-XXXXXX";
   ASSERT_NE(::mkdtemp(base), nullptr);
