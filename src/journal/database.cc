@@ -16,7 +16,12 @@ namespace {
   if (code == SQLITE_FULL || (code == SQLITE_IOERR && sqlite3_system_errno(handle) == ENOSPC))
     throw Error(str("cannot ", operation, ": no space left for cove's database"))
         .hint("Free some space on the file system of cove's state directory.");
-  throw Error(str("cannot ", operation, ": ", sqlite3_errmsg(handle)));
+  const char* file = sqlite3_db_filename(handle, nullptr);
+  Error error(
+      str("cannot ", operation, ": ", sqlite3_errmsg(handle), " (", file != nullptr ? file : "no file", ")"));
+  if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
+    error.hint("It is damaged: restore it from a backup, or choose another state directory with COVE_HOME.");
+  throw error;
 }
 
 }  // namespace
