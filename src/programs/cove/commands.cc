@@ -5,9 +5,9 @@ namespace cove::cli {
 
 std::span<const Command* const> allCommands() {
   static constexpr const Command* kAll[] = {
-      &kRun,        &kCreate,    &kStart,       &kStop,        &kRestart,    &kDelete, &kList,
-      &kInfo,       &kShell,     &kCopy,        &kLogs,        &kConsole,    &kPs,     &kAttach,  //
-      &kImageList,  &kImagePull, &kImageDelete, &kDaemonState, &kDaemonStop, &kDoctor,            //
+      &kRun,        &kCreate,    &kStart,       &kStop,        &kRestart,     &kDelete,     &kList,
+      &kInfo,       &kShell,     &kCopy,        &kLogs,        &kConsole,     &kPs,         &kAttach,  //
+      &kImageList,  &kImagePull, &kImageDelete, &kDaemonStart, &kDaemonState, &kDaemonStop, &kDoctor,  //
       &kCompletion, &kComplete,  &kVersion,     &kHelp,        &kSshProxy,
   };
   return kAll;

@@ -16,6 +16,7 @@ namespace cove {
 namespace {
 
 constexpr kj::Duration kHelloLimit = 10 * kj::SECONDS;
+constexpr kj::Duration kSignalLimit = 10 * kj::SECONDS;  // until a daemon that was told to end is killed
 // A daemon that ends closes connections that it had not accepted yet; the next try starts a new one.
 constexpr int kTries = 5;
 
@@ -60,18 +61,24 @@ class DaemonStarter {
     }
   }
 
-  // Orderly where it answers.
   co::Co<bool> stop() {
+    std::string why;
     try {
       Client client = co_await find(Autostart::kNo);
       if (!client) co_return false;
       co_await shutDown(*client);
       co_return true;
     } catch (...) {
-      if (!hung_) throw;
+      why = currentError().message();
     }
-    notice_("warning: the daemon does not answer; killing it");
-    if (auto process = killDaemon(places_)) co_await whenReadable(io_.unixEventPort, process->get());
+    // It cannot be asked: it hangs, or is of another protocol. Its journal makes even the last resort safe.
+    notice_("warning: ending the daemon by a signal: " + why);
+    for (int signal : {SIGTERM, SIGKILL}) {
+      auto process = signalDaemon(places_, signal);
+      if (!process) break;
+      bool ended = co_await endsWithin(kSignalLimit, *process);
+      if (ended) break;
+    }
     co_return true;
   }
 
@@ -131,22 +138,25 @@ class DaemonStarter {
     }
   }
 
+  kj::Promise<bool> endsWithin(kj::Duration limit, const Fd& process) {
+    return whenReadable(io_.unixEventPort, process.get())
+        .then([] { return true; })
+        .exclusiveJoin(io_.provider->getTimer().afterDelay(limit).then([] { return false; }));
+  }
+
   // Nobody hangs on a daemon that is stopped or stuck.
   template <typename P>
   kj::Promise<capnp::Response<P>> limited(capnp::RemotePromise<P>&& promise) {
     return kj::Promise<capnp::Response<P>>(kj::mv(promise))
-        .exclusiveJoin(io_.provider->getTimer()
-                           .afterDelay(kHelloLimit)
-                           .then([this]() -> kj::Promise<capnp::Response<P>> {
-                             hung_ = true;
-                             return toKj(noAnswer(places_));
-                           }));
+        .exclusiveJoin(
+            io_.provider->getTimer()
+                .afterDelay(kHelloLimit)
+                .then([this]() -> kj::Promise<capnp::Response<P>> { return toKj(noAnswer(places_)); }));
   }
 
   kj::AsyncIoContext& io_;
   DaemonClient::Notice notice_;
   DaemonPlaces places_;
-  bool hung_ = false;
 };
 
 kj::Promise<std::unique_ptr<DaemonClient>> DaemonClient::connect(kj::AsyncIoContext& io, Autostart autostart,

@@ -24,6 +24,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr auto kStartLimit = std::chrono::seconds{30};
+constexpr auto kBacklogLimit = std::chrono::seconds{10};  // until a daemon with a full backlog accepts
+constexpr auto kLookPause = std::chrono::milliseconds{5};
 constexpr const char* kFailuresName = "start.failures";  // seconds since the epoch, one a line
 constexpr size_t kFailuresToStop = 3;
 constexpr time_t kFailureWindow = 60;
@@ -31,9 +33,10 @@ constexpr time_t kFailureWindow = 60;
 std::optional<Fd> connectIn(const Fd& runtime, const std::string& socket) {
   Fd fd;
   try {
-    fd = connectUnix(runtime, socket);
+    fd = connectUnix(runtime, socket, kBacklogLimit);
   } catch (const Error& e) {
     if (e.code() == ENOENT || e.code() == ECONNREFUSED) return std::nullopt;
+    if (e.code() == EAGAIN) throw Error("the daemon does not answer: too many clients wait for it already");
     throw;
   }
   if (Peer peer = peerOf(fd); peer.uid != ::geteuid())
@@ -55,6 +58,17 @@ std::optional<Holder> lifeLockHolder(const StateDir& state) {
   ProcessId process{static_cast<pid_t>(std::strtol(line.c_str(), nullptr, 10)),
                     std::strtoull(line.c_str() + first, nullptr, 10)};
   return Holder{process, line.substr(second + 1, line.size() - second - 2)};
+}
+
+// In the runtime directory that the daemon was started with. Nothing where that is gone: it will bind again.
+std::optional<Fd> connectElsewhere(const std::string& runtime, const std::string& socket) {
+  std::optional<RuntimeDir> dir;
+  try {
+    dir = openRuntimeDir(runtime);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+  return connectIn(dir->fd, socket);
 }
 
 // Times of failed starts within the window.
@@ -166,7 +180,21 @@ Fd spawnAndConnect(const DaemonPlaces& places, bool regardless, const std::funct
 }  // namespace
 
 std::optional<Fd> connectDaemon(const DaemonPlaces& places) {
-  return connectIn(places.runtime.fd, places.socket);
+  auto deadline = Clock::now() + kStartLimit;
+  std::optional<Holder> holder;
+  do {
+    if (auto socket = connectIn(places.runtime.fd, places.socket)) return socket;
+    holder = lifeLockHolder(places.state);
+    if (!holder) return std::nullopt;
+    // Alive, but not here: it is ending, or about to bind its socket (again), or was started where the
+    // runtime directory is another one.
+    if (!holder->runtime.empty() && holder->runtime != places.runtime.path)
+      if (auto socket = connectElsewhere(holder->runtime, places.socket)) return socket;
+    std::this_thread::sleep_for(kLookPause);
+  } while (Clock::now() < deadline);
+  throw Error(str("cannot reach the daemon: process ", holder->process.pid,
+                  " holds the state directory but does not answer", daemonLogTail(places)))
+      .hint("End it, then try again (machines go on running):\n  cove daemon stop");
 }
 
 Fd startDaemon(const DaemonPlaces& places, bool regardless, const std::function<void()>& announce) {
@@ -174,30 +202,15 @@ Fd startDaemon(const DaemonPlaces& places, bool regardless, const std::function<
   auto lock = Lock::take(places.state.fd, kStartLockName, kStartLimit);
   if (!lock)
     throw Error("cannot start daemon: another process has been starting it for 30 s").hint("Try again.");
-  std::optional<Holder> holder;
-  do {
-    if (auto socket = connectDaemon(places)) return std::move(*socket);
-    holder = lifeLockHolder(places.state);
-    if (!holder) {
-      return spawnAndConnect(places, regardless, announce, deadline);
-    }
-    // Alive, but not here: it is ending, or about to bind its socket again, or was started where the runtime
-    // directory is another one.
-    if (!holder->runtime.empty() && holder->runtime != places.runtime.path) {
-      RuntimeDir other = openRuntimeDir(holder->runtime);
-      if (auto socket = connectIn(other.fd, places.socket)) return std::move(*socket);
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds{5});
-  } while (Clock::now() < deadline);
-  throw Error(str("cannot reach the daemon: process ", holder->process.pid,
-                  " holds the state directory but does not answer", daemonLogTail(places)));
+  if (auto socket = connectDaemon(places)) return std::move(*socket);
+  return spawnAndConnect(places, regardless, announce, deadline);
 }
 
-std::optional<Fd> killDaemon(const DaemonPlaces& places) {
+std::optional<Fd> signalDaemon(const DaemonPlaces& places, int signal) {
   auto holder = lifeLockHolder(places.state);
   if (!holder) return std::nullopt;
   auto process = openProcess(holder->process);
-  if (process) sendSignal(*process, SIGKILL);
+  if (process) sendSignal(*process, signal);
   return process;
 }
 

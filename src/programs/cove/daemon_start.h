@@ -16,8 +16,9 @@ struct DaemonPlaces {
   std::string socket = socketName(state);
 };
 
-// A connected socket whose listener has our uid. nullopt: nobody listens (ENOENT or ECONNREFUSED; nothing
-// else means that there is no daemon).
+// A connected socket whose listener has our uid, in our runtime directory or in the one that the daemon was
+// started with. Waits (30 s) for a daemon that lives but does not listen: it is beginning, or ending.
+// nullopt: there is none (ENOENT or ECONNREFUSED and nobody holds life.lock; nothing else means that).
 std::optional<Fd> connectDaemon(const DaemonPlaces& places);
 
 // Connects to the daemon that another client started meanwhile, or starts one. `regardless` of earlier failed
@@ -25,9 +26,8 @@ std::optional<Fd> connectDaemon(const DaemonPlaces& places);
 // when it cannot be started within the time limit.
 Fd startDaemon(const DaemonPlaces& places, bool regardless, const std::function<void()>& announce);
 
-// Kills the process that holds life.lock, for a daemon that does not answer: its journal makes that safe. Its
-// pidfd; nullopt: none does.
-std::optional<Fd> killDaemon(const DaemonPlaces& places);
+// Sends a signal to the process that holds life.lock. Its pidfd; nullopt: none does.
+std::optional<Fd> signalDaemon(const DaemonPlaces& places, int signal);
 
 // The last lines of the daemon's log, safe for a terminal, each on a line of its own with an indent.
 std::string daemonLogTail(const DaemonPlaces& places);

@@ -15,6 +15,11 @@ and the time until it ends by itself when it stays unused. It never starts one: 
 exit status 1.
 )";
 
+constexpr std::string_view kStartHelp = R"(
+Starts the daemon where none runs. The first command that needs it does so by itself; this one tries again at once
+where earlier starts failed.
+)";
+
 constexpr std::string_view kStopHelp = R"(
 Ends the daemon when what it is doing is done. Machines that run are not affected: the next command starts a
 daemon that finds them again. Where none runs it does nothing.
@@ -52,6 +57,22 @@ class DaemonState final : public Action {
   Output output_;
 };
 
+class DaemonStart final : public Action {
+ public:
+  void declare(Arguments&) override {}
+
+  int run(Context& context) override {
+    bool started = false;
+    auto client =
+        context.wait(DaemonClient::connect(context.io(), Autostart::kRegardless, [&](std::string_view line) {
+          started = true;
+          context.say(line);
+        }));
+    if (!started) context.say("the daemon runs already");
+    return 0;
+  }
+};
+
 class DaemonStop final : public Action {
  public:
   void declare(Arguments&) override {}
@@ -64,6 +85,13 @@ class DaemonStop final : public Action {
 
 }  // namespace
 
+constinit const Command kDaemonStart = {
+    .name = "daemon start",
+    .summary = "Start the daemon, also after starts that failed",
+    .help = kStartHelp,
+    .needs = Needs::kDaemon,
+    .make = makeAction<DaemonStart>,
+};
 constinit const Command kDaemonState = {
     .name = "daemon state",
     .summary = "Print what the daemon is doing",
