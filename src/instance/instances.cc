@@ -81,7 +81,6 @@ co::Co<InstanceRecord> Instances::make(InstanceSpec spec, image::ProgressCallbac
   record.spec = spec;
   record.image = image.digest;
   record.createdAt = std::time(nullptr);
-  progress("instance", 0, 0);
   co_await journal_.perform(operations_.create(record));
   co_return record;
 }
@@ -95,7 +94,7 @@ co::Co<Instances::Running> Instances::run(InstanceSpec spec, image::ProgressCall
   spec.ephemeral = true;
   InstanceRecord record = co_await make(std::move(spec), progress);
   Discard discarded(*this, record.name());
-  progress("start", 0, 0);
+  progress("starting " + record.name(), 0, 0);
   co_await launch(record);
   auto socket = co_await introduce(record, true);
   discarded.release();  // from here the lease decides

@@ -13,6 +13,8 @@ namespace {
 
 constexpr auto kRedrawInterval = std::chrono::milliseconds(100);
 constexpr uint64_t kBytesFrom = 1 << 20;
+constexpr auto kWorthTelling = std::chrono::seconds(3);  // of time that passed
+constexpr std::string_view kPrefix = "cove: ";
 
 std::string amount(uint64_t count, uint64_t total) {
   return total >= kBytesFrom ? formatSize(count) : std::to_string(count);
@@ -45,10 +47,22 @@ std::string firstProgressText(std::string_view step, uint64_t total) {
   return total == 0 ? text : text + ", " + amount(total, total) + " in all";
 }
 
-void ProgressLine::show(std::string_view step, uint64_t done, uint64_t total) {
-  if (style_ == Style::kNone) return;
+std::string waitingText(std::string_view step, std::string_view detail, std::chrono::seconds elapsed,
+                        size_t columns) {
+  std::string text = str(std::string(step), ": ", std::string(detail));
+  if (elapsed >= kWorthTelling) text += str(" (", formatAge(elapsed.count()), ")");
+  return progressText(text, 0, 0, columns);
+}
+
+bool ProgressLine::enter(std::string_view step) {
   bool changed = step != step_;
   step_ = step;
+  return changed;
+}
+
+void ProgressLine::show(std::string_view step, uint64_t done, uint64_t total) {
+  if (style_ == Style::kNone) return;
+  bool changed = enter(step);
   if (style_ == Style::kLines) {
     if (changed) writeErr("cove: " + firstProgressText(step, total) + "\n");
     return;
@@ -56,11 +70,17 @@ void ProgressLine::show(std::string_view step, uint64_t done, uint64_t total) {
   auto now = std::chrono::steady_clock::now();
   if (!changed && now - drawnAt_ < kRedrawInterval) return;
   drawnAt_ = now;
-  draw("cove: " + progressText(step, done, total, terminalColumns() - 6));
+  draw(progressText(step, done, total, terminalColumns() - kPrefix.size()));
+}
+
+void ProgressLine::show(std::string_view step, std::string_view detail, std::chrono::seconds elapsed) {
+  if (style_ != Style::kTerminal) return show(step);
+  enter(step);
+  draw(waitingText(step, detail, elapsed, terminalColumns() - kPrefix.size()));
 }
 
 void ProgressLine::draw(const std::string& text) {
-  writeErr("\r" + text + "\x1b[K");
+  writeErr("\r" + std::string(kPrefix) + text + "\x1b[K");
   drawn_ = true;
 }
 

@@ -17,36 +17,85 @@ kj::Own<Connection> open(Context& context, rpc::Socket::Client socket) {
   throw Error("the daemon sent no socket of the instance").hint("See: cove daemon state");
 }
 
-// Shows each state of the machine until it is dropped or the connection ends.
-co::Co<void> showStates(rpc::Session::Client session, ProgressLine& line) {
-  uint64_t serial = 0;
-  while (true) {
-    auto request = session.statusRequest();
-    request.setAfter(serial);
-    auto response = co_await request.send();
-    auto status = response.getStatus();
-    serial = status.getSerial();
-    std::string text = stateName(status.getState());
-    if (status.getReason().size() > 0) text += cove::str(": ", status.getReason());
-    line.show(text);
+// What a machine does that is waited for, until it is dropped; nothing where it is ready or will never be.
+class StartDisplay {
+ public:
+  StartDisplay(Context& context, rpc::Session::Client session, const std::string& name)
+      : line_(context.progress()),
+        name_(name),
+        timer_(context.io().provider->getTimer()),
+        began_(timer_.now()),
+        states_(follow(kj::mv(session)).eagerlyEvaluate([](kj::Exception&&) {})),
+        ticks_(tick().eagerlyEvaluate(nullptr)) {}
+
+ private:
+  co::Co<void> follow(rpc::Session::Client session) {
+    uint64_t serial = 0;
+    while (true) {
+      auto request = session.statusRequest();
+      request.setAfter(serial);
+      auto response = co_await request.send();
+      auto status = response.getStatus();
+      serial = status.getSerial();
+      describe(status);
+      draw();
+    }
   }
-}
+
+  co::Co<void> tick() {
+    while (true) {
+      co_await timer_.afterDelay(1 * kj::SECONDS);
+      draw();
+    }
+  }
+
+  void describe(rpc::VmStatus::Reader status) {
+    step_ = "starting " + name_;
+    switch (status.getState()) {
+      case rpc::VmState::STARTING:
+        detail_ = "booting";
+        break;
+      case rpc::VmState::UP:
+        detail_ = "up, its services start";
+        break;
+      case rpc::VmState::PAUSED:
+        step_ = cove::str(name_, " is paused");
+        detail_ = cove::str(status.getReason());
+        break;
+      default:
+        step_.clear();
+    }
+  }
+
+  void draw() {
+    if (step_.empty()) return;
+    line_.show(step_, detail_, std::chrono::seconds((timer_.now() - began_) / kj::SECONDS));
+  }
+
+  ProgressLine& line_;
+  const std::string& name_;
+  kj::Timer& timer_;
+  kj::TimePoint began_;
+  std::string step_, detail_;
+  kj::Promise<void> states_, ticks_;
+};
 
 }  // namespace
 
-Session::Session(Context& context, rpc::Socket::Client socket)
+Session::Session(Context& context, std::string name, rpc::Socket::Client socket)
     : context_(context),
+      name_(std::move(name)),
       connection_(open(context, kj::mv(socket))),
       session_(connection_->bootstrap<rpc::Session>()) {}
 
 std::unique_ptr<Session> Session::connect(Context& context, const std::string& name) {
   auto request = context.daemon().connectRequest();
   request.setName(name);
-  return std::make_unique<Session>(context, context.wait(request.send()).getSocket());
+  return std::make_unique<Session>(context, name, context.wait(request.send()).getSocket());
 }
 
 rpc::Target::Client Session::target(bool early) {
-  auto states = showStates(session_, context_.progress()).eagerlyEvaluate([](kj::Exception&&) {});
+  StartDisplay display(context_, session_, name_);
   auto request = session_.targetRequest();
   request.setEarly(early);
   auto response = context_.wait(request.send());

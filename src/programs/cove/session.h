@@ -12,18 +12,19 @@ namespace cove::cli {
 
 class Session {
  public:
-  // Takes the descriptor that the capability carries.
-  Session(Context& context, rpc::Socket::Client socket);
+  // Takes the descriptor that the capability carries. `name`: the instance's, for who waits for it.
+  Session(Context& context, std::string name, rpc::Socket::Client socket);
   // To an instance that runs; where it does not, the error says how to start it.
   static std::unique_ptr<Session> connect(Context& context, const std::string& name);
 
-  // Waits until the machine is ready, or up when `early`, and shows its states as progress meanwhile.
+  // Waits until the machine is ready, or up when `early`, and shows what it is at meanwhile.
   rpc::Target::Client target(bool early);
   rpc::Session::Client client() const { return session_; }
   kj::Promise<void> onDisconnect() { return connection_->onDisconnect(); }
 
  private:
   Context& context_;
+  std::string name_;
   kj::Own<Connection> connection_;
   mutable rpc::Session::Client session_;
 };

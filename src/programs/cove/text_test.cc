@@ -38,6 +38,9 @@ TEST(Progress, Text) {
   EXPECT_EQ(progressText("building", 1, 2, 1), "... 1 of 2");
   EXPECT_EQ(progressText("a\x1b[2J\r", 0, 0, 80), "a\\x1b[2J\\x0d");
   EXPECT_EQ(firstProgressText("loading", 80 << 20), "loading, 80.0 MiB in all");
+  using std::chrono::seconds;
+  EXPECT_EQ(waitingText("starting web", "booting", seconds(2), 80), "starting web: booting");
+  EXPECT_EQ(waitingText("starting web", "booting", seconds(12), 80), "starting web: booting (12 s)");
 }
 
 TEST(Caller, NamesFitTheGuestsGrammar) {

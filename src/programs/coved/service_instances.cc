@@ -37,9 +37,10 @@ co::Co<void> DaemonService::runInstance(RunContext context) {
 
 co::Co<void> DaemonService::startInstance(StartContext context) {
   co_await recovered();
+  std::string name = context.getParams().getName();
   auto progress = sendProgress(context.getParams().getProgress());
-  progress("start", 0, 0);
-  co_await parts_.instances.start(context.getParams().getName());
+  progress("starting " + name, 0, 0);
+  co_await parts_.instances.start(std::move(name));
 }
 
 co::Co<void> DaemonService::connectInstance(ConnectContext context) {

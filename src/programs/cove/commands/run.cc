@@ -52,7 +52,7 @@ class Run final : public Action {
   int runIn(Context& context, const std::string& name, rpc::Socket::Client socket) {
     std::unique_ptr<Session> session;
     auto target = discardOnFailure(context, name, [&] {
-      session = std::make_unique<Session>(context, kj::mv(socket));
+      session = std::make_unique<Session>(context, name, kj::mv(socket));
       auto ready = session->target(early_);
       if (keep_) keep(context, name);
       return ready;
