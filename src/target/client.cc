@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "rpc/co.h"
 #include "target/signals.h"
 #include "target/standard_io.h"
@@ -24,14 +25,20 @@ bool isDevNull(int fd) {
   return ::fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
 }
 
-CommandEnd endOf(rpc::ExitStatus::Reader status) {
+CommandEnd timedOut(uint64_t limitMs) {
+  std::string limit = limitMs == 0 ? "" : str(" of ", static_cast<double>(limitMs) / 1000, " s");
+  return {kTimedOut, str("the command was ended: its time", limit, " was up")};
+}
+
+// `limitMs`: of the command's time, 0 where it is not known.
+CommandEnd endOf(rpc::ExitStatus::Reader status, uint64_t limitMs) {
   switch (status.which()) {
     case rpc::ExitStatus::CODE:
       return {status.getCode(), ""};
     case rpc::ExitStatus::SIGNAL:
       return {128 + status.getSignal(), ""};
     case rpc::ExitStatus::TIMED_OUT:
-      return {kTimedOut, "the command was ended: its time was up"};
+      return timedOut(limitMs);
     case rpc::ExitStatus::LOST:
       return {kLost, "the command was lost: " + std::string(status.getLost().cStr())};
     case rpc::ExitStatus::NOT_STARTED: {
@@ -46,9 +53,10 @@ CommandEnd endOf(rpc::ExitStatus::Reader status) {
 // A command that runs there, with everything here that belongs to it.
 class Session {
  public:
-  Session(kj::UnixEventPort& port, StandardFds fds)
+  Session(kj::UnixEventPort& port, StandardFds fds, uint64_t limitMs = 0)
       : port_(port),
         fds_(fds),
+        limitMs_(limitMs),
         signals_(port, {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT}),
         out_(makeStandardOutput(port, fds.out)),
         err_(makeStandardOutput(port, fds.err)) {}
@@ -73,15 +81,17 @@ class Session {
     std::optional<CommandEnd> end;
     try {
       auto response = co_await process.waitRequest().send();
-      end = endOf(response.getStatus());
+      end = endOf(response.getStatus(), limitMs_);
     } catch (const kj::Exception& e) {
       end = CommandEnd{kLost, "the command was lost: " + fromKj(e).message()};
     }
     // All output was sent before the answer; here it may still be under way to a slow reader.
-    if (end->status != kLost) {
-      co_await out_.ended;
-      co_await err_.ended;
-    }
+    if (end->status == kLost) co_return std::move(*end);
+    int failure = co_await out_.ended;
+    co_await err_.ended;
+    // Its reader is free to go; any other failure means that what the command wrote is not where it belongs.
+    if (failure != 0 && failure != EPIPE)
+      co_return CommandEnd{kLost, sysError("write", "the command's output", failure).message()};
     co_return std::move(*end);
   }
 
@@ -126,6 +136,7 @@ class Session {
 
   kj::UnixEventPort& port_;
   StandardFds fds_;
+  uint64_t limitMs_;
   SignalTaker signals_;
   std::unique_ptr<RawTerminal> terminal_;
   StandardOutput out_, err_;
@@ -154,7 +165,7 @@ void describe(const CommandOptions& options, rpc::Command::Builder command) {
 }
 
 co::Co<CommandEnd> run(kj::UnixEventPort& port, rpc::Target::Client target, CommandOptions options) {
-  Session session(port, options.fds);
+  Session session(port, options.fds, options.timeoutMs);
   auto request = target.execRequest();
   auto command = request.initCommand();
   describe(options, command);

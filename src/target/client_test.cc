@@ -38,10 +38,15 @@ TEST_F(ClientTest, MapsExitStatuses) {
   EXPECT_EQ(run(command({"/etc/passwd"})).status, 126);
   auto slow = command({"sleep", "100"});
   slow.timeoutMs = 50;
-  EXPECT_EQ(run(slow).status, 124);
+  auto ended = run(slow);
+  EXPECT_EQ(ended.status, 124);
+  EXPECT_EQ(ended.message, "the command was ended: its time of 0.05 s was up");
   auto wrong = command({"true"});
   wrong.user = "no-such-user";
   EXPECT_THROW(run(wrong), kj::Exception);
+  auto nowhere = command({"true"});
+  nowhere.workdir = "/no/such";
+  EXPECT_THROW(run(nowhere), kj::Exception);
 }
 
 TEST_F(ClientTest, IsByteExactAndSeparate) {
@@ -61,6 +66,17 @@ TEST_F(ClientTest, IsByteExactAndSeparate) {
 TEST_F(ClientTest, AReaderThatIsGoneEndsTheCommandAsItWouldHere) {
   out.read.reset();
   EXPECT_EQ(run(command({"yes"})).status, 128 + SIGPIPE);
+}
+
+TEST_F(ClientTest, OutputThatCannotBeWrittenIsAFailure) {
+  Fd full = openFile("/dev/full", O_WRONLY);
+  auto options = command({"sh", "-c", "echo lost; echo said >&2"});
+  options.fds.out = full.get();
+  auto end = run(options);
+  EXPECT_EQ(end.status, 125);
+  EXPECT_EQ(end.message, "cannot write the command's output: No space left on device");
+  options.argv = {"true"};
+  EXPECT_EQ(run(options).status, 0);
 }
 
 TEST_F(ClientTest, AStalledReaderStopsNeitherTimeoutsNorTheOtherStream) {

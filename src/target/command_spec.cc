@@ -34,7 +34,7 @@ User userFor(const std::string& name) {
   uid_t own = ::geteuid();
   if (name.empty()) return userOf(own);
   auto user = findUser(name);
-  if (!user) throw Error("there is no user " + escapeForTerminal(name));
+  if (!user) throw Error(str("cannot run as ", escapeForTerminal(name), ": there is no such user"));
   if (own != 0 && user->uid != own)
     throw Error("cannot run as " + user->name + ": only root can change users").status(Exit::kRefused);
   return *user;

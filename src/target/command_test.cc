@@ -101,7 +101,7 @@ TEST_F(CommandTest, SaysWhyItDidNotStart) {
   EXPECT_EQ(wait(start({"no-such-command-here"}).process), "127");
   EXPECT_EQ(wait(start({"/etc/passwd"}).process), "126");
   EXPECT_EQ(wait(start({"/"}).process), "126");
-  EXPECT_EQ(wait(start({"true"}, [](rpc::Command::Builder c) { c.setWorkdir("/no/such"); }).process), "126");
+  EXPECT_THROW(start({"true"}, [](rpc::Command::Builder c) { c.setWorkdir("/no/such"); }), kj::Exception);
   EXPECT_THROW(start({"true"}, [](rpc::Command::Builder c) { c.setUser("no-such-user"); }), kj::Exception);
   EXPECT_THROW(start({"true"}, [](rpc::Command::Builder c) { c.setWorkdir("relative"); }), kj::Exception);
   EXPECT_THROW(start({"true"}, [](rpc::Command::Builder c) { c.initEnvironment(1).set(0, "=x"); }),

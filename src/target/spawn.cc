@@ -175,15 +175,16 @@ void addAll(std::vector<char*>& pointers, const std::vector<std::string>& string
   pointers.push_back(nullptr);
 }
 
+// What is wrong with the command itself. Every other failure is thrown.
 NotSpawned explain(const Child& child) {
   const SpawnOptions& options = *child.options;
   const std::string& name = options.program.empty() ? options.argv.at(0) : options.program;
-  if (child.failedAt == nullptr) return {true, sysError("enter", options.workdir, child.error).message()};
-  bool executing = std::strcmp(child.failedAt, "execute") == 0;
-  bool missing = executing && (child.error == ENOENT || child.error == ENOTDIR || child.error == 0);
+  if (child.failedAt == nullptr) throw sysError("enter", options.workdir, child.error);
+  if (std::strcmp(child.failedAt, "execute") != 0)
+    throw sysError(child.failedAt, options.user ? options.user->name : name, child.error);
+  bool missing = child.error == ENOENT || child.error == ENOTDIR || child.error == 0;
   if (missing) return {false, name + ": command not found"};
-  std::string subject = executing || !options.user ? name : options.user->name;
-  return {true, sysError(child.failedAt, subject, child.error).message()};
+  return {true, sysError("execute", name, child.error).message()};
 }
 }  // namespace
 

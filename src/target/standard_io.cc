@@ -77,32 +77,35 @@ co::Co<void> pumpInput(kj::UnixEventPort& port, int fd, rpc::ByteSink::Client si
 
 class Output final : public rpc::ByteSink::Server {
  public:
-  Output(kj::UnixEventPort& port, int fd, kj::Own<kj::PromiseFulfiller<void>> ended)
+  Output(kj::UnixEventPort& port, int fd, kj::Own<kj::PromiseFulfiller<int>> ended)
       : fd_(fd), thread_(port), ended_(kj::mv(ended)), tail_(kj::Promise<void>(kj::READY_NOW).fork()) {
     struct stat st {};
     if (::fstat(fd, &st) == 0) type_ = st.st_mode & S_IFMT;
   }
   ~Output() noexcept(false) {
-    if (ended_->isWaiting()) ended_->fulfill();
+    if (ended_->isWaiting()) ended_->fulfill(0);
   }
 
   kj::Promise<void> write(WriteContext context) override {
     auto params = context.getParams();
     auto data = params.getData();
     KJ_REQUIRE(params.getOffset() == received_, "a stream has a gap");
-    KJ_REQUIRE(data.size() <= kStreamChunk && queued_ + data.size() <= kStreamWindow,
-               "a stream's sender floods");
+    KJ_REQUIRE(
+        data.size() <= kStreamChunk && queued_ + data.size() <= kStreamWindow && writes_ < kStreamWrites,
+        "a stream's sender floods");
     received_ += data.size();
     queued_ += data.size();
+    ++writes_;
     return inTurn([this, context, data]() mutable -> kj::Promise<void> {
       queued_ -= data.size();
+      --writes_;
       return put(data);
     });
   }
   kj::Promise<void> end(EndContext context) override {
     KJ_REQUIRE(context.getParams().getSize() == received_, "a stream has another size than its end says");
     return inTurn([this]() -> kj::Promise<void> {
-      ended_->fulfill();
+      ended_->fulfill(0);
       return kj::READY_NOW;
     });
   }
@@ -144,7 +147,7 @@ class Output final : public rpc::ByteSink::Server {
 
   kj::Promise<void> answer(ssize_t error) {
     if (error == 0) return kj::READY_NOW;
-    ended_->fulfill();
+    ended_->fulfill(static_cast<int>(error));
     return toKj(sysError("write", "the output", static_cast<int>(error)));
   }
 
@@ -152,8 +155,9 @@ class Output final : public rpc::ByteSink::Server {
   mode_t type_ = 0;
   HelperThread thread_;
   uint64_t received_ = 0;
-  size_t queued_ = 0;
-  kj::Own<kj::PromiseFulfiller<void>> ended_;
+  size_t queued_ = 0;  // bytes, in
+  size_t writes_ = 0;  // so many writes that wait for their turn
+  kj::Own<kj::PromiseFulfiller<int>> ended_;
   kj::ForkedPromise<void> tail_;
 };
 }  // namespace
@@ -164,7 +168,7 @@ kj::Promise<void> sendStandardInput(kj::UnixEventPort& port, int fd, rpc::ByteSi
 }
 
 StandardOutput makeStandardOutput(kj::UnixEventPort& port, int fd) {
-  auto ended = kj::newPromiseAndFulfiller<void>();
+  auto ended = kj::newPromiseAndFulfiller<int>();
   return {kj::heap<Output>(port, fd, kj::mv(ended.fulfiller)), kj::mv(ended.promise)};
 }
 

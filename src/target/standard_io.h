@@ -18,7 +18,7 @@ kj::Promise<void> sendStandardInput(kj::UnixEventPort& port, int fd, rpc::ByteSi
 // A sink that writes to a descriptor.
 struct StandardOutput {
   rpc::ByteSink::Client sink;
-  kj::Promise<void> ended;  // end() came and everything is written, or the reader is gone
+  kj::Promise<int> ended;  // 0: end() came and everything is written; else the errno that stopped it
 };
 StandardOutput makeStandardOutput(kj::UnixEventPort& port, int fd);
 
