@@ -56,7 +56,7 @@ InstanceRecord Records::get(const std::string& name) const {
   for (const InstanceRecord& record : all()) names.push_back(record.name());
   std::string meant = didYouMean(name, names);
   throw Error("there is no instance " + escapeForTerminal(name.substr(0, 64)))
-      .hint(meant.empty() ? "Instances are listed by\n  cove list" : meant);
+      .hint(meant.empty() ? "See: cove list" : meant);
 }
 
 std::vector<std::string> Records::usersOf(const std::string& image) const {

@@ -141,7 +141,7 @@ void Arguments::parsePositional(const std::string& word) {
     return;
   }
   Error error = usageError(str("there is no place for \"", escapeForTerminal(word), "\""));
-  if (command_) error.hint("A command comes after --, as in: cove run debian:12 -- uname -a");
+  if (command_) error.hint(str("A command comes after --, as in: -- ", escapeForTerminal(word)));
   throw error;
 }
 
