@@ -25,7 +25,10 @@ void addAccelerator(std::vector<std::string>& argv, const MachineSpec& spec) {
   if (spec.accelerator == "kvm") {
     argv.insert(argv.end(), {"-accel", "kvm", "-cpu", "host"});
   } else if (spec.accelerator == "tcg") {
-    argv.insert(argv.end(), {"-accel", str("tcg,thread=multi,tb-size=", kTranslationMiB), "-cpu", "max"});
+    // Kernel and C library copy with "rep movsb" where the processor says that it is fast (erms, fsrm).
+    // Translated, it goes byte by byte: without them the agent's port is six times faster.
+    argv.insert(argv.end(),
+                {"-accel", str("tcg,thread=multi,tb-size=", kTranslationMiB), "-cpu", "max,-erms,-fsrm"});
   } else {
     throw Error("cannot use the accelerator " + escapeForTerminal(spec.accelerator) + ": tcg or kvm");
   }
