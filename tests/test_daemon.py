@@ -97,6 +97,92 @@ def test_socket_removed(empty):
     eventually(lambda: len(daemons(before)) == 1, 60, "one daemon")
 
 
+def test_runtime_directory_of_another_login(empty):
+    """The daemon is found where it was started, and `state` and `stop` find it too."""
+    empty("list")
+    pid = empty.daemon_pid()
+    other = empty.root / "other"
+    other.mkdir(mode=0o700)
+    elsewhere = {"env": {"XDG_RUNTIME_DIR": str(other)}}
+    assert STARTING not in empty("list", **elsewhere).err
+    assert empty.json("daemon", "state", **elsewhere)["pid"] == pid
+    empty("daemon", "stop", **elsewhere)
+    assert not is_alive(pid) and not list(empty.runtime.rglob("*.sock"))
+
+
+def test_stop_without_a_socket(empty):
+    """It is the lock that says whether a daemon runs."""
+    empty("list")
+    pid = empty.daemon_pid()
+    shutil.rmtree(empty.runtime / "cove")
+    empty("daemon", "stop")
+    assert not is_alive(pid)
+
+
+def fill_backlog(path) -> list[socket.socket]:
+    """Connects until the listener's queue has no room."""
+    waiting = []
+    while True:
+        client = socket.socket(socket.AF_UNIX)
+        client.setblocking(False)
+        try:
+            client.connect(str(path))
+        except BlockingIOError:
+            return waiting
+        waiting.append(client)
+
+
+@pytest.mark.parametrize("crowded", [False, True])
+def test_stopped_daemon_hangs_nobody(empty, crowded):
+    empty("list")
+    pid = empty.daemon_pid()
+    os.kill(pid, signal.SIGSTOP)
+    crowd = fill_backlog(*(empty.runtime / "cove").glob("*.sock")) if crowded else []
+    result = empty("list", check=False, timeout=60)
+    assert result.status == 1 and "does not answer" in result.err
+    assert "cove daemon stop" in result.err or crowded
+    empty("daemon", "stop", timeout=90)
+    assert not is_alive(pid)
+    for client in crowd:
+        client.close()
+    assert empty.json("list") == []
+
+
+def test_daemon_continued_in_time(empty):
+    """One that slept for a moment has lost nobody."""
+    empty("list")
+    os.kill(empty.daemon_pid(), signal.SIGSTOP)
+    client = empty.popen("list", "--output", "json")
+    time.sleep(1)
+    os.kill(empty.daemon_pid(), signal.SIGCONT)
+    assert (client.communicate(timeout=60)[0].strip(), client.returncode) == (b"[]", 0)
+
+
+def test_older_daemon_gives_way(empty, area):
+    """A newer build replaces a daemon that does nothing, and says so where it cannot."""
+    programs = area / "newer"
+    shutil.copytree(BIN, programs)
+    list_with = lambda: subprocess.run([programs / "cove", "list"], env=empty.environment, capture_output=True,
+                                       timeout=120)
+    assert list_with().returncode == 0
+    first = empty.daemon_pid()
+    list_with()
+    assert empty.daemon_pid() == first
+    shutil.copy(BIN / "coved", programs / "coved.new")
+    (programs / "coved.new").rename(programs / "coved")
+    with socket.socket(socket.AF_UNIX) as busy:
+        busy.connect(str(*(empty.runtime / "cove").glob("*.sock")))
+        kept = list_with()
+        assert kept.returncode == 0 and b"older" in kept.stderr
+        assert empty.daemon_pid() == first
+    assert eventually(lambda: list_with().returncode == 0 and empty.daemon_pid() != first, 60, "a new daemon")
+    second = empty.daemon_pid()
+    assert not is_alive(first)
+    # An older client uses the newer daemon.
+    os.utime(programs / "coved", (0, 0))
+    assert list_with().returncode == 0 and empty.daemon_pid() == second
+
+
 def test_idle_daemon_ends(empty):
     """After its idle time, when no client and no machine is there."""
     empty("list", env={"COVE_IDLE_TIMEOUT": "1s"})
