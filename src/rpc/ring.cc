@@ -7,7 +7,8 @@ namespace cove {
 
 namespace {
 constexpr size_t kFirst = 64 * 1024;
-}
+constexpr size_t kKept = 256 * 1024;  // by an empty ring: a stream in full flow empties it again and again
+}  // namespace
 
 std::span<std::byte> Ring::room(size_t limit) {
   if (full()) return {};
@@ -25,7 +26,7 @@ std::span<const std::byte> Ring::from(uint64_t offset, size_t limit) const {
 
 void Ring::release(uint64_t offset) {
   begin_ = std::clamp(offset, begin_, end_);
-  if (begin_ != end_ || size_ <= kFirst) return;
+  if (begin_ != end_ || size_ <= kKept) return;
   data_.reset();
   size_ = 0;
 }

@@ -21,7 +21,8 @@ class Ring {
   void commit(size_t count) { end_ += count; }
   // Bytes from `offset` (in [begin, end]), contiguous, at most `limit`.
   std::span<const std::byte> from(uint64_t offset, size_t limit) const;
-  // Forgets what lies before `offset`; gives memory back when nothing is left.
+  // Forgets what lies before `offset`; gives memory back when nothing is left, but for a
+  // little.
   void release(uint64_t offset);
 
  private:

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "rpc/co.h"
 #include "rpc/limits.h"
+#include "rpc/pipe_size.h"
 #include "rpc/stream.h"
 
 namespace cove {
@@ -45,7 +46,8 @@ class StreamReceiver::Impl {
     uint64_t before = received - offset;
     if (before >= data.size()) return kj::READY_NOW;
     data = data.slice(before, data.size());
-    if (queued_ + data.size() > kStreamWindow) throw Error("a stream's sender ignores its window");
+    if (queued_ + data.size() > kStreamWindow || queue_.size() >= kStreamWrites)
+      throw Error("a stream's sender ignores its window");
     if (queue_.empty()) {
       data = data.slice(put(data), data.size());
       requireOpen();
@@ -123,6 +125,7 @@ class StreamReceiver::Impl {
         pop()->fulfiller.fulfill();
         continue;
       }
+      enlargePipe(fd_);
       if (!observer_)
         observer_ = kj::heap<kj::UnixEventPort::FdObserver>(port_, fd_.get(),
                                                             kj::UnixEventPort::FdObserver::OBSERVE_WRITE);

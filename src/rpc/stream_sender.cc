@@ -1,14 +1,22 @@
 #include <algorithm>
 #include <cerrno>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 #include "rpc/co.h"
 #include "rpc/limits.h"
+#include "rpc/pipe_size.h"
 #include "rpc/ring.h"
 #include "rpc/stream.h"
 
 namespace cove {
+
+namespace {
+// A writer of small pieces is faster than their way to the sink. So after a short read they gather in the
+// pipe until the sink has acknowledged something (as TCP does it, RFC 896), or this long.
+constexpr auto kGather = 2 * kj::MILLISECONDS;
+}  // namespace
 
 class StreamSender::Impl final : private kj::TaskSet::ErrorHandler {
  public:
@@ -26,6 +34,7 @@ class StreamSender::Impl final : private kj::TaskSet::ErrorHandler {
   void detach() {
     ++generation_;
     sink_ = nullptr;
+    unanswered_ = 0;
     endSent_ = false;
     settle(acknowledgedWaiters_, kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
                                                kj::str("the stream's receiver is gone")));
@@ -35,6 +44,8 @@ class StreamSender::Impl final : private kj::TaskSet::ErrorHandler {
 
   void endAfter(kj::Duration grace) {
     if (atEnd_) return;
+    gathering_ = false;
+    wakeReader();
     tasks_.add(port_.getTimer().afterDelay(grace).then([this] {
       draining_ = true;
       wakeReader();
@@ -81,8 +92,12 @@ class StreamSender::Impl final : private kj::TaskSet::ErrorHandler {
       ssize_t count = ::read(source_.get(), room.data(), room.size());
       if (count < 0 && errno == EINTR) continue;
       if (count > 0) {
-        ring_.commit(static_cast<size_t>(count));
+        auto size = static_cast<size_t>(count);
+        ring_.commit(size);
         flush();
+        if (size == kStreamChunk && !std::exchange(enlarged_, true)) enlargePipe(source_);
+        if (size < room.size() && gathering_ && sink_ != nullptr)
+          co_await readerWoken().exclusiveJoin(port_.getTimer().afterDelay(kGather));
         continue;
       }
       if (count < 0 && errno == EAGAIN && !draining_) {
@@ -109,10 +124,12 @@ class StreamSender::Impl final : private kj::TaskSet::ErrorHandler {
     if (woken_) woken_->fulfill();
   }
 
-  // Gives the sink what it did not get yet. The ring holds no more than a window.
+  // Gives the sink what it did not get yet. The ring holds no more than a window; what comes in small pieces
+  // that are not answered goes together.
   void flush() {
     KJ_IF_MAYBE (sink, sink_) {
-      while (sent_ < ring_.end()) {
+      while (sent_ < ring_.end() && unanswered_ < kStreamWrites) {
+        ++unanswered_;
         auto part = ring_.from(sent_, kStreamChunk);
         auto request = sink->writeRequest(capnp::MessageSize{part.size() / sizeof(capnp::word) + 16, 0});
         request.setOffset(sent_);
@@ -120,12 +137,15 @@ class StreamSender::Impl final : private kj::TaskSet::ErrorHandler {
         sent_ += part.size();
         tasks_.add(request.send().then(
             [this, generation = generation_, upTo = sent_](auto&&) {
-              if (generation == generation_) ring_.release(upTo);
+              if (generation != generation_) return;
+              --unanswered_;
+              ring_.release(upTo);
               wakeReader();
+              if (sent_ < ring_.end() || atEnd_) flush();
             },
             failed()));
       }
-      if (!atEnd_ || endSent_) return;
+      if (!atEnd_ || endSent_ || sent_ < ring_.end()) return;
       auto request = sink->endRequest();
       request.setSize(sent_);
       endSent_ = true;
@@ -167,7 +187,9 @@ class StreamSender::Impl final : private kj::TaskSet::ErrorHandler {
   Ring ring_{kReplayRing};
   kj::Maybe<rpc::ByteSink::Client> sink_;
   uint64_t sent_ = 0;
+  size_t unanswered_ = 0;    // writes
   uint64_t generation_ = 0;  // of sinks: answers of an earlier one mean nothing
+  bool gathering_ = true, enlarged_ = false;
   bool atEnd_ = false, draining_ = false, endSent_ = false, acknowledged_ = false, refused_ = false;
   kj::Maybe<kj::Exception> refusal_;
   Waiters sentWaiters_, acknowledgedWaiters_;
