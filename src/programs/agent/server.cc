@@ -4,6 +4,7 @@
 #include <csignal>
 #include <kj/async-io.h>
 #include <kj/timer.h>
+#include <malloc.h>
 #include <sys/reboot.h>
 #include <unistd.h>
 
@@ -27,6 +28,8 @@
 namespace cove::agent {
 
 namespace {
+
+constexpr int kIdleMemory = 4 << 20;  // bytes
 
 class AgentServer final : public rpc::Agent::Server {
  public:
@@ -146,6 +149,9 @@ co::Co<void> serveEpochs(kj::UnixEventPort& port, const Fd& notify) {
 }  // namespace
 
 void serveAgent(const Fd& notify) {
+  // Streams take and return messages all the time. Memory that goes back to the kernel in between comes again
+  // page by page, zeroed, which costs an emulated processor more than the stream itself.
+  ::mallopt(M_TRIM_THRESHOLD, kIdleMemory);
   kj::AsyncIoContext io = kj::setupAsyncIo();
   kj::Promise<void>(serveEpochs(io.unixEventPort, notify)).wait(io.waitScope);
   throw Error("the port to the host ended");
