@@ -8,10 +8,14 @@ namespace cove {
 
 inline constexpr size_t kStreamChunk = 64 * 1024;      // bytes of one ByteSink.write
 inline constexpr size_t kStreamWindow = 1024 * 1024;   // unacknowledged bytes of one stream
+inline constexpr size_t kStreamWrites = 256;           // its unanswered writes, however small
 inline constexpr size_t kReplayRing = kStreamWindow;   // what a re-attached client can still get
 inline constexpr uint64_t kMessageWords = 256 * 1024;  // of one Cap'n Proto message: 2 MiB
-inline constexpr size_t kArguments = 64 * 1024;        // argv and environment entries of one command
-inline constexpr size_t kCommandBytes = 1024 * 1024;   // their bytes in all
+// Of one connection: calls that came and were not answered yet, in words. Beyond it nothing is read from the
+// peer. So many streams can stand still in one connection before they stop the others.
+inline constexpr uint64_t kUnansweredWords = 64 * 1024 * 1024 / 8;
+inline constexpr size_t kArguments = 64 * 1024;       // argv and environment entries of one command
+inline constexpr size_t kCommandBytes = 1024 * 1024;  // their bytes in all
 inline constexpr size_t kPathBytes = 4096;
 inline constexpr size_t kDirectoryEntries = 20'000;  // of one list()
 inline constexpr size_t kTreeDepth = 256;
