@@ -41,8 +41,16 @@ void describe(const Fd& directory, const std::string& name, const struct stat& s
   if (S_ISLNK(st.st_mode)) info.setLinkTarget(readLink(directory, name).c_str());
 }
 
+namespace {
+mode_t ownMask() {
+  mode_t mask = ::umask(077);
+  ::umask(mask);
+  return mask;
+}
+}  // namespace
+
 WantedAttributes::WantedAttributes(rpc::Attributes::Reader attributes, bool setOwner)
-    : mode(attributes.getMode() & (setOwner ? 07777 : 01777)),
+    : mode(attributes.getMode() & (setOwner ? 07777 : 0777 & ~ownMask())),
       uid(attributes.getUid()),
       gid(attributes.getGid()),
       modifiedNs(attributes.getModifiedNs()),

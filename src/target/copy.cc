@@ -7,11 +7,12 @@ namespace cove {
 namespace {
 struct Progress final : kj::Refcounted {
   explicit Progress(CopyProgress function) : report(std::move(function)) {}
-  CopyProgress report;
+  CopyProgress report;  // may be none
   uint64_t bytes = 0;
+  bool complete = false;  // the receiver has said so
 };
 
-// Counts what goes by; checking is the receiver's.
+// Counts what goes by; checking names and content is the receiver's.
 class CountedContent final : public rpc::ByteSink::Server {
  public:
   CountedContent(rpc::ByteSink::Client inner, kj::Own<Progress> progress, std::string path)
@@ -39,8 +40,8 @@ class CountedContent final : public rpc::ByteSink::Server {
 
 class CountedTree final : public rpc::TreeSink::Server {
  public:
-  CountedTree(rpc::TreeSink::Client inner, CopyProgress progress)
-      : inner_(kj::mv(inner)), progress_(kj::refcounted<Progress>(std::move(progress))) {}
+  CountedTree(rpc::TreeSink::Client inner, kj::Own<Progress> progress)
+      : inner_(kj::mv(inner)), progress_(kj::mv(progress)) {}
 
   kj::Promise<void> directory(DirectoryContext context) override {
     auto params = context.getParams();
@@ -56,9 +57,12 @@ class CountedTree final : public rpc::TreeSink::Server {
     request.setSize(params.getSize());
     request.setAttributes(params.getAttributes());
     auto sent = request.send();
-    context.getResults().setContent(
-        kj::heap<CountedContent>(sent.getContent(), kj::addRef(*progress_),
-                                 std::string(params.getPath().begin(), params.getPath().size())));
+    if (progress_->report)
+      context.getResults().setContent(
+          kj::heap<CountedContent>(sent.getContent(), kj::addRef(*progress_),
+                                   std::string(params.getPath().begin(), params.getPath().size())));
+    else
+      context.getResults().setContent(sent.getContent());
     return sent.ignoreResult();
   }
   kj::Promise<void> symlink(SymlinkContext context) override {
@@ -69,7 +73,10 @@ class CountedTree final : public rpc::TreeSink::Server {
     request.setAttributes(params.getAttributes());
     return request.send().ignoreResult();
   }
-  kj::Promise<void> done(DoneContext) override { return inner_.doneRequest().send().ignoreResult(); }
+  kj::Promise<void> done(DoneContext) override {
+    return inner_.doneRequest().send().then(
+        [progress = kj::addRef(*progress_)](auto&&) mutable { progress->complete = true; });
+  }
 
  private:
   rpc::TreeSink::Client inner_;
@@ -85,11 +92,11 @@ co::Co<void> copy(rpc::Target::Client from, std::string fromPath, rpc::Target::C
   auto writing = co_await write.send();
   auto read = from.readTreeRequest();
   read.setPath(fromPath.c_str());
-  if (progress)
-    read.setSink(kj::heap<CountedTree>(writing.getSink(), std::move(progress)));
-  else
-    read.setSink(writing.getSink());
+  auto watched = kj::refcounted<Progress>(std::move(progress));
+  read.setSink(kj::heap<CountedTree>(writing.getSink(), kj::addRef(*watched)));
   co_await read.send().ignoreResult();
+  // Either side may be a guest, which answers what it likes.
+  if (!watched->complete) throw Error("the copy is not complete: its source ended it too early");
 }
 }  // namespace
 

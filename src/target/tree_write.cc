@@ -85,6 +85,8 @@ class TreeWriter final : public rpc::TreeSink::Server {
   // Beside its name and renamed, so that what was there is replaced and never followed.
   co::Co<void> makeSymlink(SymlinkContext context) {
     auto params = context.getParams();
+    // Sources follow links to what they copy. One that took its place would lead the user's next copy astray.
+    if (params.getPath().size() == 0) throw Error("refused a symlink in place of what was to be copied");
     std::string target(params.getTarget().begin(), params.getTarget().size());
     if (target.empty() || target.size() >= kPathBytes || target.find('\0') != std::string::npos)
       throw Error("refused a symlink's target in a tree");
