@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "cove/stdio.h"
 #include "rpc/stream.h"
 #include "target/client.h"
 
@@ -20,7 +21,10 @@ bool isVariableName(std::string_view name) {
 }
 
 int finish(Context& context, const CommandEnd& end) {
-  if (!end.message.empty()) context.complain(end.message);
+  if (end.message.empty()) return end.status;
+  // A command that had the terminal left the cursor anywhere.
+  if (context.isTerminal(STDOUT_FILENO) && context.isTerminal(STDERR_FILENO)) writeErr("\n");
+  context.complain(end.message);
   return end.status;
 }
 

@@ -20,9 +20,10 @@ kj::Own<Connection> open(Context& context, rpc::Socket::Client socket) {
 // What a machine does that is waited for, until it is dropped; nothing where it is ready or will never be.
 class StartDisplay {
  public:
-  StartDisplay(Context& context, rpc::Session::Client session, const std::string& name)
+  StartDisplay(Context& context, rpc::Session::Client session, const std::string& name, bool early)
       : line_(context.progress()),
         name_(name),
+        early_(early),
         timer_(context.io().provider->getTimer()),
         began_(timer_.now()),
         states_(follow(kj::mv(session)).eagerlyEvaluate([](kj::Exception&&) {})),
@@ -57,6 +58,7 @@ class StartDisplay {
         break;
       case rpc::VmState::UP:
         detail_ = "up, its services start";
+        if (early_) step_.clear();
         break;
       case rpc::VmState::PAUSED:
         step_ = cove::str(name_, " is paused");
@@ -74,6 +76,7 @@ class StartDisplay {
 
   ProgressLine& line_;
   const std::string& name_;
+  bool early_;
   kj::Timer& timer_;
   kj::TimePoint began_;
   std::string step_, detail_;
@@ -95,7 +98,7 @@ std::unique_ptr<Session> Session::connect(Context& context, const std::string& n
 }
 
 rpc::Target::Client Session::target(bool early) {
-  StartDisplay display(context_, session_, name_);
+  StartDisplay display(context_, session_, name_, early);
   auto request = session_.targetRequest();
   request.setEarly(early);
   auto response = context_.wait(request.send());

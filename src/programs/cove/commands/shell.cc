@@ -15,6 +15,9 @@ root stays root.
 
 Descriptors, signals and exit statuses are as in `cove run`. An instance that is booting is waited for; one that
 does not run is not started.
+
+Standard input is read whether the command wants it or not, as ssh does: in a loop that itself reads lines, write
+`cove shell web -- true </dev/null`.
 )";
 
 class Shell final : public Action {
