@@ -51,7 +51,9 @@ def test_system_is_complete(machine):
 
 
 def test_start_of_an_os_makes_an_instance(cove):
-    cove("start", "--name", "fresh", *SMALL, OS)
+    started = cove("start", "--name", "fresh", *SMALL, OS)
+    assert started.out == "fresh"
+    assert [line for line in started.err.splitlines() if "daemon" not in line] == ["cove: starting fresh"]
     assert cove.state("fresh") == "ready"
     cove("delete", "--force", "fresh")
 

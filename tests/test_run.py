@@ -124,6 +124,28 @@ def test_closed_output_ends_the_command(machine):
     assert process.wait(BOOT) in (128 + signal.SIGPIPE, -signal.SIGPIPE)
 
 
+def test_output_that_cannot_be_written_is_a_failure(machine):
+    with open("/dev/full", "w") as full:
+        result = shell(machine, "echo", "lost", stdout=full, check=False)
+    assert result.status == 125 and "No space left on device" in result.err
+    with open("/dev/full", "w") as full:
+        assert shell(machine, "true", stdout=full, check=False).status == 0
+
+
+def test_nothing_is_said_where_nothing_is_waited_for(machine):
+    assert shell(machine, "true").err == ""
+    assert machine("ps", "shared").stderr in (b"", b"cove: no commands\n")
+
+
+def test_input_is_left_to_others_when_it_is_dev_null(machine):
+    """A loop over lines sees all of them when its commands have no input; else the first takes the rest, as with ssh."""
+    script = "while read line; do echo $line; cove shell --user root shared -- true %s; done"
+    for redirection, lines in (("</dev/null", "a b c"), ("", "a")):
+        result = subprocess.run(["sh", "-c", script % redirection], input=b"a\nb\nc\n", capture_output=True,
+                                env=machine.environment, timeout=BOOT)
+        assert result.stdout.decode().split() == lines.split(), result.stderr
+
+
 def test_stalled_reader_stops_nobody_else(machine):
     with machine.popen("shell", "--user", "root", "shared", "--", "cat", "/dev/zero") as stalled:
         time.sleep(2)
