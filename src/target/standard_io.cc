@@ -96,10 +96,11 @@ class Output final : public rpc::ByteSink::Server {
     received_ += data.size();
     queued_ += data.size();
     ++writes_;
-    return inTurn([this, context, data]() mutable -> kj::Promise<void> {
-      queued_ -= data.size();
+    return inTurn([this, context]() mutable -> kj::Promise<void> {
+      auto turn = context.getParams().getData();
+      queued_ -= turn.size();
       --writes_;
-      return put(data);
+      return put(turn);
     });
   }
   kj::Promise<void> end(EndContext context) override {
