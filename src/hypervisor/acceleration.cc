@@ -1,6 +1,8 @@
 #include "hypervisor/acceleration.h"
 
+#include <grp.h>
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -16,6 +18,7 @@ namespace cove {
 
 namespace {
 constexpr const char* kAnswerName = "acceleration.json";
+constexpr const char* kDevice = "/dev/kvm";
 constexpr const char* kGuestPath = "/boot/probe";
 constexpr auto kLimit = 3 * kj::SECONDS;  // TCG needs 0.2 s for the same
 
@@ -26,7 +29,7 @@ std::string describeHost(const std::string& qemu) {
   struct stat st = statOf(openFile(qemu, O_PATH), qemu);
   return str(kernel.release, " ", kernel.version, "; ", qemu.c_str(), " ", st.st_size, " ", st.st_ino, " ",
              st.st_mtim.tv_sec, ".", st.st_mtim.tv_nsec, "; ",
-             ::access("/dev/kvm", R_OK | W_OK) == 0 ? "kvm" : "no kvm");
+             ::access(kDevice, R_OK | W_OK) == 0 ? "kvm" : "no kvm");
 }
 
 std::optional<Acceleration> remembered(const Fd& dir, const std::string& host) {
@@ -80,9 +83,7 @@ Acceleration tcg(std::string reason) { return {"tcg", std::move(reason)}; }
 
 co::Co<Acceleration> probe(kj::UnixEventPort& port, std::string qemu) {
   if (probeGuest().empty()) co_return tcg("KVM is not used on this architecture yet");
-  if (::access("/dev/kvm", F_OK) != 0) co_return tcg("this host has no /dev/kvm");
-  if (::access("/dev/kvm", R_OK | W_OK) != 0)
-    co_return tcg("no access to /dev/kvm: the user is not in its group (kvm)");
+  if (auto refusal = kvmRefusal()) co_return tcg(refusal->reason);
   Pipe errors = makePipe();
   std::string failure;
   try {
@@ -118,6 +119,27 @@ co::Co<Acceleration> probeOnce(kj::UnixEventPort& port, std::string qemu, Fd sta
 
 kj::Promise<Acceleration> probeAcceleration(kj::UnixEventPort& port, std::string qemu, const Fd& stateDir) {
   return probeOnce(port, std::move(qemu), stateDir.duplicate());
+}
+
+std::optional<Acceleration> knownAcceleration(const std::string& qemu, const Fd& stateDir) {
+  return remembered(stateDir, describeHost(qemu));
+}
+
+std::optional<KvmRefusal> kvmRefusal() {
+  struct stat st {};
+  if (::stat(kDevice, &st) != 0)
+    return KvmRefusal{
+        "this host has no /dev/kvm",
+        "enable virtualization in the firmware, or nested virtualization in this host's own host"};
+  if (::access(kDevice, R_OK | W_OK) == 0) return std::nullopt;
+  const group* owner = ::getgrgid(st.st_gid);
+  bool forGroup = (st.st_mode & 0060) == 0060 && st.st_gid != 0 && owner != nullptr;
+  if (!forGroup)
+    return KvmRefusal{"/dev/kvm is for root only",
+                      "chgrp kvm /dev/kvm && chmod 660 /dev/kvm && usermod -aG kvm $USER"};
+  std::string name = escapeForTerminal(owner->gr_name);
+  return KvmRefusal{"/dev/kvm is for the group " + name + ", and this user is not in it",
+                    "usermod -aG " + name + " $USER"};
 }
 
 }  // namespace cove

@@ -2,6 +2,7 @@
 // processors on which no kernel ever gets past the firmware. So a guest is run.
 #pragma once
 #include <kj/async-unix.h>
+#include <optional>
 #include <string>
 
 #include "base/fd.h"
@@ -18,5 +19,14 @@ struct Acceleration {
 // `stateDir`/acceleration.json for this kernel, this QEMU binary and this access to /dev/kvm.
 // Fails only where QEMU itself cannot be run.
 kj::Promise<Acceleration> probeAcceleration(kj::UnixEventPort& port, std::string qemu, const Fd& stateDir);
+// The answer that is kept there and still holds; runs nothing.
+std::optional<Acceleration> knownAcceleration(const std::string& qemu, const Fd& stateDir);
+
+// Why this user cannot open /dev/kvm, and the command that changes it. nullopt: he can.
+struct KvmRefusal {
+  std::string reason;
+  std::string fix;  // for root, without sudo; may hold $USER
+};
+std::optional<KvmRefusal> kvmRefusal();
 
 }  // namespace cove

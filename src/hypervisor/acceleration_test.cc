@@ -62,6 +62,7 @@ TEST_F(AccelerationTest, TheProbeGuestIsSound) {
 TEST_F(AccelerationTest, AnswersWithinItsLimitAndRemembers) {
   auto qemu = findQemu();
   if (!qemu) GTEST_SKIP() << "no QEMU";
+  EXPECT_FALSE(knownAcceleration(*qemu, dir_));
   Acceleration first = probeAcceleration(io_.unixEventPort, *qemu, dir_).wait(io_.waitScope);
   EXPECT_TRUE(first.name == "kvm" || first.name == "tcg");
   EXPECT_EQ(first.name == "kvm", first.reason.empty()) << first.reason;
@@ -71,6 +72,10 @@ TEST_F(AccelerationTest, AnswersWithinItsLimitAndRemembers) {
   Acceleration again = probeAcceleration(io_.unixEventPort, *qemu, dir_).wait(io_.waitScope);
   EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::milliseconds(500));
   EXPECT_EQ(again.reason, first.reason);
+  auto known = knownAcceleration(*qemu, dir_);
+  ASSERT_TRUE(known);
+  EXPECT_EQ(known->name, first.name);
+  EXPECT_EQ(known->reason, first.reason);
 }
 
 TEST_F(AccelerationTest, AnAnswerOfAnotherHostOrForgedIsNotUsed) {

@@ -6,7 +6,9 @@
 
 #include "base/child.h"
 #include "base/error.h"
+#include "base/paths.h"
 #include "cove/doctor/check.h"
+#include "hypervisor/acceleration.h"
 #include "hypervisor/qemu.h"
 
 namespace cove::cli {
@@ -67,16 +69,29 @@ Check qemuSandbox(const std::string& program) {
   }
 }
 
-Check kvm() {
-  if (access("/dev/kvm", F_OK) != 0) {
-    return {"KVM", Health::kWarning, "no /dev/kvm: machines are emulated, which is several times slower",
-            "enable virtualization in the firmware, or nested virtualization in this host's own host"};
+// What the last start of a machine found out, where there was one: that /dev/kvm opens proves nothing.
+std::optional<Acceleration> probed(const std::string& qemu) {
+  try {
+    return knownAcceleration(qemu, openPrivateDir(stateDirPath()));
+  } catch (const Error&) {
+    return std::nullopt;  // no state directory yet, or one that another check complains about
   }
-  if (access("/dev/kvm", R_OK | W_OK) != 0) {
-    return {"KVM", Health::kWarning, "/dev/kvm is there, but not for this user",
-            asRoot("usermod -aG kvm $USER") + "   (then log in again)"};
+}
+
+Check acceleration(const std::string& qemu) {
+  constexpr const char* kSlower = "; machines are emulated (tcg), which is several times slower";
+  if (auto refusal = kvmRefusal()) {
+    bool isCommand = access("/dev/kvm", F_OK) == 0;
+    return {"acceleration", Health::kWarning, refusal->reason + kSlower,
+            isCommand ? asRoot(refusal->fix) + "   (then log in again)" : refusal->fix};
   }
-  return {"KVM", Health::kGood, "/dev/kvm can be opened; used where a guest was seen to boot under it"};
+  auto answer = probed(qemu);
+  if (!answer)
+    return {"acceleration", Health::kGood,
+            "/dev/kvm opens; the first machine that starts tries whether it works"};
+  if (answer->name == "kvm") return {"acceleration", Health::kGood, "KVM: a guest ran under it"};
+  return {"acceleration", Health::kWarning, answer->reason + kSlower,
+          "use a host, or for a virtual host a setting of its own host, where KVM runs guests"};
 }
 
 Check tool(const std::string& name, const std::string& purpose, const std::string& package) {
@@ -97,7 +112,7 @@ std::vector<Check> checkPrograms() {
   std::optional<std::string> qemu = findQemu();
   std::vector<Check> checks = {architecture(), qemuBinary(qemu)};
   if (qemu) checks.push_back(qemuSandbox(*qemu));
-  checks.push_back(kvm());
+  if (qemu) checks.push_back(acceleration(*qemu));
   checks.push_back(tool("qemu-img", "makes disks", "qemu-utils"));
   checks.push_back(tool("ssh-keygen", "makes the instances' keys", "openssh-client"));
   checks.push_back(tool("mmdebstrap", "makes images", "mmdebstrap"));
