@@ -28,5 +28,5 @@ interface Agent {
   powerOff @3 ();
   # Starts an orderly shutdown; the machine's end is the answer that counts.
   sshHostKey @4 () -> (publicKey :Text);
-  # "ssh-ed25519 AAAA…"; the key is made when there is none.
+  # "ssh-ed25519 AAAA…"; the key is made when there is none. Empty where the guest has no ssh server.
 }

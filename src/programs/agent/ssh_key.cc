@@ -25,7 +25,7 @@ bool isThere(const Fd& dir, const char* name) {
 
 co::Co<std::string> ensureKey(kj::UnixEventPort& port) {
   std::optional<Fd> ssh = findDirectory("etc/ssh");
-  if (!ssh) throw Error("the guest has no ssh server: /etc/ssh is missing");
+  if (!ssh) co_return "";
   if (!isThere(*ssh, kKey) || !isThere(*ssh, kPublicKey)) {
     ::unlinkat(ssh->get(), kNewKey, 0);
     ::unlinkat(ssh->get(), kNewPublicKey, 0);
