@@ -38,11 +38,14 @@ void InstanceOptions::declare(Arguments& arguments) {
         diskBytes = sizeWithin("--disk", text, 256 * kMiB, kMiB * kMiB * 64);
       },
       "size of its disk, of which only what is written takes space; 100G where not given");
+  arguments.option("--variant", "NAME", variant,
+                   "set of packages: default, or minimal, which has systemd and no ssh server");
 }
 
 void InstanceOptions::describe(rpc::InstanceSpec::Builder spec, bool ephemeral) const {
   spec.setName(name);
   spec.setOs(os);
+  spec.setVariant(variant);
   spec.setCpus(cpus);
   spec.setMemoryMiB(memoryMiB);
   spec.setDiskBytes(diskBytes);

@@ -12,11 +12,11 @@ struct InstanceOptions {
   uint16_t cpus = 0;  // 0 in each: the daemon's default
   uint32_t memoryMiB = 0;
   uint64_t diskBytes = 0;
-  std::string os;
+  std::string os, variant;
 
   void declare(Arguments& arguments);
   // Whether any of them but `os` was given.
-  bool any() const { return !name.empty() || cpus || memoryMiB || diskBytes; }
+  bool any() const { return !name.empty() || !variant.empty() || cpus || memoryMiB || diskBytes; }
   // With the caller as the guest's user.
   void describe(rpc::InstanceSpec::Builder spec, bool ephemeral) const;
 };
