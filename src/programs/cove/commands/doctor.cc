@@ -78,7 +78,7 @@ class Doctor final : public Action {
     for (const Check& check : checks) {
       works = works && check.health != Health::kBroken;
       if (check.health == Health::kGood || check.fix.empty()) continue;
-      text += "\n" + escapeForTerminal(check.item) + ":\n  " + escapeForTerminal(check.fix, true) + "\n";
+      text += str("\n", escapeForTerminal(check.item), ":\n  ", escapeForTerminal(check.fix, true), "\n");
     }
     return text + (works ? "\nMachines can run.\n" : "\nMachines cannot run yet.\n");
   }

@@ -51,7 +51,7 @@ Check daemonState(Context& context) {
     auto info = response.getInfo();
     return {"daemon", Health::kGood,
             cove::str("pid ", info.getPid(), ", version ", info.getVersion(), ", ", info.getMachines(),
-                      " machines running")};
+                      info.getMachines() == 1 ? " machine runs" : " machines run")};
   } catch (const Interrupted&) {
     throw;
   } catch (...) {
