@@ -108,6 +108,11 @@ std::optional<Fd> openProcess(const ProcessId& id) {
   Fd pidfd(fd);
   // The pidfd pins the process; only now does its start time prove that it is the one that was meant.
   if (startTimeOf(id.pid) != id.startTime) return std::nullopt;
+  // Readable once it has ended; where nobody reaps it, it keeps its number and start time.
+  struct pollfd ended {
+    pidfd.get(), POLLIN, 0
+  };
+  if (::poll(&ended, 1, 0) != 0) return std::nullopt;
   return pidfd;
 }
 

@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -23,6 +24,14 @@ TEST(Child, MissingProgramIsAnErrorOfStart) {
   Child::Spec spec;
   spec.argv = {"/nonexistent/program"};
   EXPECT_THROW(Child::start(std::move(spec)), Error);
+}
+
+TEST(Child, OneThatNobodyReapedHasEnded) {
+  Child child = Child::fork([] { return 0; });
+  ProcessId id = child.id();
+  siginfo_t info{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WEXITED | WNOWAIT), 0);
+  EXPECT_FALSE(openProcess(id));
 }
 
 TEST(Child, GivesExactlyTheDescriptorsNamed) {
