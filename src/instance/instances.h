@@ -72,6 +72,7 @@ class Instances {
   bool adopt(const InstanceRecord& record);
   void watch(const InstanceRecord& record, std::unique_ptr<SupervisorLink> link);
   co::Co<void> follow(std::string id);
+  void recordEnd(const InstanceRecord& record, const VmState& last);
   void onStatus(const std::string& id, const VmState& state);
   co::Co<void> recoverMachine(InstanceRecord record);
   Machine* find(const InstanceRecord& record);

@@ -60,13 +60,18 @@ co::Co<void> Instances::follow(std::string id) {
   // The row may be newer than what we began with: it may be kept by now.
   for (const InstanceRecord& record : records_.all()) {
     if (record.id != id) continue;
-    bool failed = last.state == rpc::VmState::FAILED;
-    records_.setEnded(id, failed ? InstanceRecord::State::kFailed : InstanceRecord::State::kStopped,
-                      last.reason);
-    if (failed) log_.warning(str("the machine ", record.name(), " failed: ", last.reason));
+    recordEnd(record, last);
     if (record.spec.ephemeral) inBackground(discard(record.name()), "delete " + record.name());
   }
   end->fulfill();
+}
+
+void Instances::recordEnd(const InstanceRecord& record, const VmState& last) {
+  bool failed = last.state == rpc::VmState::FAILED;
+  if (failed) log_.warning(str("the machine ", record.name(), " failed: ", last.reason));
+  SupervisorLink::removeSocket(operations_.openDir(record.name()));
+  records_.setEnded(record.id, failed ? InstanceRecord::State::kFailed : InstanceRecord::State::kStopped,
+                    last.reason);
 }
 
 // The host key is what ssh.config waits for.
@@ -142,12 +147,8 @@ bool Instances::adopt(const InstanceRecord& record) {
 co::Co<void> Instances::recoverMachine(InstanceRecord record) {
   try {
     if (adopt(record)) co_return;
-    if (record.state == InstanceRecord::State::kRunning) {
-      VmState last = lastEvent(operations_.openDir(record.name()));
-      bool failed = last.state == rpc::VmState::FAILED;
-      records_.setEnded(record.id, failed ? InstanceRecord::State::kFailed : InstanceRecord::State::kStopped,
-                        last.reason);
-    }
+    if (record.state == InstanceRecord::State::kRunning)
+      recordEnd(record, lastEvent(operations_.openDir(record.name())));
     if (record.spec.ephemeral) {
       log_.warning(str("deleting the ephemeral instance ", record.name(), ": its machine has ended"));
       co_await discard(record.name());

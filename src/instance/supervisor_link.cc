@@ -1,6 +1,7 @@
 #include "instance/supervisor_link.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <kj/timer.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +17,8 @@ constexpr const char* kSocketName = "vm.sock";
 constexpr const char* kLogName = "ha.stderr.log";
 constexpr size_t kReason = 2000, kUnits = 32, kUnitName = 256;
 constexpr kj::Duration kRetry = 200 * kj::MILLISECONDS;
+constexpr int kReapLooks = 1000;
+constexpr kj::Duration kReapPause = 5 * kj::MILLISECONDS;
 
 // The supervisor is ours, but what it says comes from a guest.
 std::string safe(capnp::Text::Reader text, size_t limit) {
@@ -69,6 +72,10 @@ std::optional<ProcessId> SupervisorLink::find(const Fd& dir) {
   }
 }
 
+void SupervisorLink::removeSocket(const Fd& dir) {
+  if (::unlinkat(dir.get(), kSocketName, 0) != 0 && errno != ENOENT) throw sysError("remove", kSocketName);
+}
+
 std::unique_ptr<SupervisorLink> SupervisorLink::open(kj::AsyncIoContext& io, Fd dir, const ProcessId& id) {
   auto process = openProcess(id);
   if (!process) return nullptr;
@@ -106,12 +113,22 @@ co::Co<void> SupervisorLink::follow(std::function<void(const VmState&)> onChange
   co_await kj::Promise<void>(kj::NEVER_DONE);
 }
 
+// The supervisor, and QEMU and the network's process, which die with it but a moment later: until then they
+// hold the disk. They are our children where the daemon is their subreaper (coved/main.cc), and init's
+// otherwise.
+co::Co<void> SupervisorLink::reap() {
+  for (int i = 0; i < kReapLooks; ++i) {
+    siginfo_t info{};
+    if (::waitid(P_PGID, static_cast<id_t>(id_.pid), &info, WEXITED | WNOHANG) != 0)
+      co_return;  // none is left
+    if (info.si_pid == 0) co_await io_.provider->getTimer().afterDelay(kReapPause);
+  }
+}
+
 co::Co<VmState> SupervisorLink::watch(std::function<void(const VmState&)> onChange) {
   co_await follow(std::move(onChange)).exclusiveJoin(whenReadable(io_.unixEventPort, process_.get()));
   connection_ = nullptr;
-  // It is our child where the daemon is its subreaper (coved/main.cc), and init's otherwise.
-  siginfo_t info{};
-  ::waitid(P_PIDFD, static_cast<id_t>(process_.get()), &info, WEXITED | WNOHANG);
+  co_await reap();
   if (!state_.ended()) {
     state_.state = rpc::VmState::FAILED;
     state_.reason = "its supervisor ended unexpectedly" + lastWords();

@@ -34,6 +34,8 @@ class SupervisorLink {
  public:
   // The process that serves vm.sock in the instance's directory, where one does.
   static std::optional<ProcessId> find(const Fd& dir);
+  // Of a supervisor that has ended, perhaps killed: then it is still there.
+  static void removeSocket(const Fd& dir);
   // Null: that very process is gone. `dir` is a descriptor of its own.
   static std::unique_ptr<SupervisorLink> open(kj::AsyncIoContext& io, Fd dir, const ProcessId& id);
 
@@ -51,6 +53,7 @@ class SupervisorLink {
   SupervisorLink(kj::AsyncIoContext& io, Fd dir, ProcessId id, Fd process)
       : io_(io), dir_(std::move(dir)), id_(id), process_(std::move(process)) {}
   co::Co<void> follow(std::function<void(const VmState&)> onChange);
+  co::Co<void> reap();
   void connect();
   std::string lastWords() const;
 
