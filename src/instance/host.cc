@@ -9,9 +9,9 @@
 
 namespace cove {
 
-HostResources hostResources(const Fd& stateDir) {
+HostResources hostResources(const StateDir& state) {
   struct statvfs disk {};
-  check(::fstatvfs(stateDir.get(), &disk), "examine", "the file system of the state directory");
+  check(::fstatvfs(state.fd.get(), &disk), "examine the file system of", state.path);
   struct sysinfo memory {};
   check(::sysinfo(&memory), "examine", "the host's memory");
   HostResources host;
@@ -19,6 +19,7 @@ HostResources hostResources(const Fd& stateDir) {
   host.memoryMiB = static_cast<uint64_t>(memory.totalram) * memory.mem_unit >> 20;
   host.diskTotal = static_cast<uint64_t>(disk.f_blocks) * disk.f_frsize;
   host.diskFree = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
+  host.stateDirectory = state.path;
   return host;
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 
-#include "base/fd.h"
+#include "base/paths.h"
 
 namespace cove {
 
@@ -11,7 +11,8 @@ struct HostResources {
   uint64_t memoryMiB = 0;  // in all
   uint64_t diskTotal = 0;  // bytes, of the file system of the state directory
   uint64_t diskFree = 0;
+  std::string_view stateDirectory{};  // its path
 };
-HostResources hostResources(const Fd& stateDir);
+HostResources hostResources(const StateDir& state);
 
 }  // namespace cove

@@ -68,7 +68,7 @@ std::string Instances::freeName(const image::Os& os) const {
 co::Co<InstanceRecord> Instances::make(InstanceSpec spec, image::ProgressCallback progress) {
   image::Os os = image::parseOs(spec.os, spec.variant);
   if (!spec.name.empty()) checkName(spec.name);
-  resolveSpec(spec, hostResources(state_.fd));
+  resolveSpec(spec, hostResources(state_));
   if (spec.name.empty()) spec.name = freeName(os);
   spec.os = os.name();
   spec.variant = os.variant;

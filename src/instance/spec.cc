@@ -95,8 +95,8 @@ void resolveSpec(InstanceSpec& spec, const HostResources& host) {
     throw usage(
         str("too small a disk: ", formatSize(spec.diskBytes), "; the least is ", formatSize(kLeastDisk)));
   if (host.diskFree < kLeastFree)
-    throw Error(str("no space for an instance's disk: ", formatSize(host.diskFree),
-                    " left in cove's state directory"))
+    throw Error(str("no space for an instance's disk: ", formatSize(host.diskFree), " left in ",
+                    host.stateDirectory, ", the least is ", formatSize(kLeastFree)))
         .hint("Free some space there, or choose another directory with COVE_HOME.");
   if (spec.cpus == 0) spec.cpus = std::min(kDefaultCpus, host.cpus);
   if (spec.memoryMiB == 0)
