@@ -105,6 +105,9 @@ class Cove:
         supervisor = self.supervisor_pid(name)
         return next((p for p in descendants(supervisor) if comm(p) == "qemu-system-x86"), None)
 
+    def network_pid(self, name: str):
+        return next((p for p in descendants(self.supervisor_pid(name)) if comm(p) == "cove-network"), None)
+
     def clear(self):
         """Ends all of it, as a user would."""
         if not (self.home / "cove.db").exists():

@@ -5,6 +5,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -164,12 +165,12 @@ needs_mount = pytest.mark.skipif(os.getuid() != 0, reason="mounts a small tmpfs:
 
 @pytest.fixture
 def small_disk(area, nothing_left, store):
-    """A state directory on a tmpfs whose size can be changed."""
-    root = area / "small"
-    root.mkdir()
+    """A state directory on a small tmpfs."""
+    root = Path(tempfile.mkdtemp(prefix="small-", dir=area))
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2G,mode=700", "cove-test", root], check=True)
     cove = Cove(root)
     yield cove
+    (root / "ballast").unlink(missing_ok=True)
     cove.clear()
     subprocess.run(["umount", root], check=True)
 
@@ -188,7 +189,7 @@ def fill(cove, leave: int) -> Path:
 def test_no_room_for_an_image(small_disk):
     small_disk("list")
     ballast = fill(small_disk, 20 << 20)
-    result = refused(small_disk, "create", "--name", "n", *SMALL, OS, said="room", timeout=1200)
+    result = refused(small_disk, "create", "--name", "n", *SMALL, OS, said="space", timeout=1200)
     assert str(small_disk.home) in result.err
     assert not [p for p in (small_disk.home / "_images").glob("*")] if (small_disk.home / "_images").exists() else True
     ballast.unlink()

@@ -12,6 +12,11 @@ from support import BOOT, OS, SMALL, cove_processes, descendants, eventually, is
 pytestmark = pytest.mark.timeout(3000)
 
 
+def unreaped(cove) -> list[int]:
+    """Processes that ended and that the daemon, to which they came, has not taken note of."""
+    return [pid for pid in descendants(cove.daemon_pid()) if not is_alive(pid)]
+
+
 def check(cove, confirmed: dict):
     """The invariants, after any fault. `confirmed`: instances whose creation was reported, and a file in each."""
     names = eventually(lambda: cove("list", check=False).status == 0 and cove.instances() is not None
@@ -24,6 +29,8 @@ def check(cove, confirmed: dict):
     for name in names:
         if cove.state(name) in ("created", "stopped", "failed"):
             assert not (holder := cove.supervisor_pid(name)), f"{name} has ended, and {holder} holds its lock"
+            assert not (cove.home / name / "vm.sock").exists(), f"{name} has ended, and its socket remains"
+    eventually(lambda: not unreaped(cove), 60, "the daemon to reap what ended")
     staging = [p for p in (cove.home / "_images").iterdir() if not (p / "image.json").exists() and p.is_dir()]
     assert not staging, f"left in the image store: {staging}"
 
@@ -38,7 +45,10 @@ def no_orphans(cove, before):
     assert lock_holder(cove.home / "life.lock") is None
 
 
-VICTIMS = ["client", "daemon", "supervisor", "qemu", "agent"]
+# In the guest: the respawner is the first process's child, the agent is the respawner's.
+RESPAWNER = "respawner=$(pgrep -x -P 1 cove-agent); "
+AGENT = RESPAWNER + "agent=$(pgrep -x -P $respawner cove-agent | head -1); "
+VICTIMS = ["client", "daemon", "supervisor", "qemu", "network", "respawner", "agent"]
 
 
 def strike(cove, victim: str, name: str, client):
@@ -51,8 +61,12 @@ def strike(cove, victim: str, name: str, client):
         kill(pid)
     elif victim == "qemu" and (pid := cove.qemu_pid(name)):
         kill(pid)
+    elif victim == "network" and (pid := cove.network_pid(name)):
+        kill(pid)
+    elif victim == "respawner":
+        cove.sh(name, RESPAWNER + "kill -9 $respawner", check=False)
     elif victim == "agent":
-        cove.sh(name, "kill -9 $(pgrep -x cove-agent | head -1)", check=False)
+        cove.sh(name, AGENT + "kill -9 $agent", check=False)
 
 
 @pytest.mark.parametrize("victim", VICTIMS)
@@ -67,6 +81,8 @@ def test_killed_under_load(cove, victim):
     if victim in ("supervisor", "qemu", "agent"):  # its command ended, and says whose fault it was
         assert load.wait(BOOT) == 125
     check(cove, {"busy": None})
+    if victim == "network":
+        assert cove.json("info", "busy")["degraded"], "without its network, and nothing said"
     if victim in ("supervisor", "qemu"):
         eventually(lambda: cove.state("busy") in ("failed", "stopped"), 60, "the end to be known")
     else:
@@ -181,7 +197,7 @@ class Driver:
     def round(self):
         running = [self.operation() for _ in range(self.random.randint(1, 3))]
         time.sleep(self.random.random() ** 3 * 4)
-        victim = self.random.choice(VICTIMS[:-1])
+        victim = self.random.choice(["client", "daemon", "supervisor", "qemu", "network"])
         name = running[0][1]
         self.note(f"{[(k, n) for k, n, _ in running]}, kill {victim}")
         strike(self.cove, victim, name or "none", running[0][2])
