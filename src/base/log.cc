@@ -3,11 +3,19 @@
 #include <array>
 #include <cstdio>
 #include <ctime>
+#include <memory>
 #include <unistd.h>
 
 #include "base/text.h"
 
 namespace cove {
+
+Log::Log(Fd out, std::string program) : program_(std::move(program)) {
+  // One write a line, so that lines of several processes do not mix; a full disk must not end the daemon.
+  sink_ = [fd = std::make_shared<Fd>(std::move(out))](std::string_view line) {
+    [[maybe_unused]] ssize_t written = ::write(fd->get(), line.data(), line.size());
+  };
+}
 
 void Log::write(Level level, std::string_view message) const {
   constexpr std::array<const char*, 4> kNames = {"debug", "info", "warning", "error"};
@@ -26,8 +34,7 @@ void Log::write(Level level, std::string_view message) const {
     line += c;
   }
   line += "\"}\n";
-  // One write a line, so that lines of several processes do not mix; a full disk must not end the daemon.
-  [[maybe_unused]] ssize_t written = ::write(out_.get(), line.data(), line.size());
+  sink_(line);
 }
 
 }  // namespace cove

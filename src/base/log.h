@@ -1,6 +1,9 @@
 // The daemon's and the supervisors' log: one JSON object a line, {"time","level","program","msg"}, on a
-// descriptor that was given at start. Messages never hold secrets; text from guests is escaped here.
+// descriptor that was given at start or to whoever bounds it. Messages never hold secrets; text from guests
+// is escaped here.
 #pragma once
+#include <functional>
+#include <string>
 #include <string_view>
 
 #include "base/fd.h"
@@ -11,14 +14,16 @@ enum class Level { kDebug, kInfo, kWarning, kError };
 
 class Log {
  public:
-  Log(Fd out, std::string program) : out_(std::move(out)), program_(std::move(program)) {}
+  using Sink = std::function<void(std::string_view line)>;
+  Log(Fd out, std::string program);
+  Log(Sink sink, std::string program) : sink_(std::move(sink)), program_(std::move(program)) {}
   void write(Level level, std::string_view message) const;
   void info(std::string_view message) const { write(Level::kInfo, message); }
   void warning(std::string_view message) const { write(Level::kWarning, message); }
   void error(std::string_view message) const { write(Level::kError, message); }
 
  private:
-  Fd out_;
+  Sink sink_;
   std::string program_;
 };
 

@@ -9,7 +9,10 @@
 namespace cove {
 
 namespace {
-constexpr size_t kFailedUnits = 64, kUnitName = 256, kHostKey = 1024;
+constexpr size_t kFailedUnits = 64, kUnitName = 256, kHostKey = 1024, kReason = 512;
+// Between two sessions: an agent that breaks each of them must not keep this process busy. One that was
+// killed after a while is back soon.
+constexpr auto kShortPause = 50 * kj::MILLISECONDS, kLongPause = 5 * kj::SECONDS, kLasting = 10 * kj::SECONDS;
 
 // Ends as an error that a user understands, where the channel's stream just ends: calls in flight fail with
 // it.
@@ -109,8 +112,10 @@ co::Co<void> AgentSession::configure(Epoch& epoch) {
 
 co::Co<void> AgentSession::serveEpoch() {
   std::string why;
+  auto begun = eventPort_.getTimer().now();
   {
     auto stream = co_await openChannel(eventPort_, port_.duplicate());
+    begun = eventPort_.getTimer().now();
     Epoch epoch(kj::mv(stream));
     present_ = &epoch;
     KJ_DEFER(present_ = nullptr);
@@ -124,9 +129,10 @@ co::Co<void> AgentSession::serveEpoch() {
       why = currentError().message();
     }
   }
-  events_.lost(escapeForTerminal(why));
-  // Not at once: an agent that breaks every session must not keep this process busy.
-  co_await eventPort_.getTimer().afterDelay(50 * kj::MILLISECONDS);
+  events_.lost(escapeForTerminal(why.substr(0, kReason)));
+  bool lasted = eventPort_.getTimer().now() - begun >= kLasting;
+  pause_ = lasted ? kShortPause : kj::min(pause_ * 2, kLongPause);
+  co_await eventPort_.getTimer().afterDelay(pause_);
 }
 
 kj::Maybe<rpc::Target::Client> AgentSession::target() {

@@ -54,6 +54,7 @@ class AgentSession {
   AgentLimits limits_;
   Events events_;
   Epoch* present_ = nullptr;
+  kj::Duration pause_ = 25 * kj::MILLISECONDS;  // before the next session, doubled while they are short
 };
 
 }  // namespace cove

@@ -1,5 +1,7 @@
 #include "machine/console.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/text.h"
 #include "rpc/co.h"
@@ -24,29 +26,44 @@ class Console::Viewer {
   explicit Viewer(rpc::ByteSink::Client sink) : sink_(kj::mv(sink)) {}
   bool gone() const { return gone_; }
 
+  // Nobody waits for a viewer who reads nothing: he is gone when his window is full.
   void send(std::string_view data) {
-    while (!gone_ && !data.empty()) {
-      std::string_view part = data.substr(0, kStreamChunk);
-      data.remove_prefix(part.size());
-      if (pending_ + part.size() > kStreamWindow) {
-        gone_ = true;
-        return;
-      }
-      auto request = sink_.writeRequest();
-      request.setOffset(offset_);
-      request.setData({reinterpret_cast<const kj::byte*>(part.data()), part.size()});
-      offset_ += part.size();
-      pending_ += part.size();
-      tasks_.add(request.send().then([this, n = part.size()](auto&&) { pending_ -= n; }));
-    }
+    waiting_ += data;
+    flush();
+    if (pending_ + waiting_.size() > kStreamWindow) gone_ = true;
   }
   void end() {
+    ended_ = true;
+    flush();
+  }
+
+ private:
+  // A guest prints in small pieces; those that a slow viewer did not take yet go together.
+  void flush() {
+    size_t at = 0;
+    for (; !gone_ && at < waiting_.size() && writes_ < kStreamWrites; ++writes_) {
+      size_t n = std::min({waiting_.size() - at, kStreamChunk, kStreamWindow - pending_});
+      if (n == 0) break;
+      auto request = sink_.writeRequest();
+      request.setOffset(offset_);
+      request.setData({reinterpret_cast<const kj::byte*>(waiting_.data()) + at, n});
+      at += n;
+      offset_ += n;
+      pending_ += n;
+      tasks_.add(request.send().then([this, n](auto&&) {
+        pending_ -= n;
+        --writes_;
+        flush();
+      }));
+    }
+    waiting_.erase(0, at);
+    if (!ended_ || endSent_ || gone_ || !waiting_.empty()) return;
+    endSent_ = true;
     auto request = sink_.endRequest();
     request.setSize(offset_);
     tasks_.add(request.send().ignoreResult());
   }
 
- private:
   struct Failed : kj::TaskSet::ErrorHandler {
     bool& gone;
     explicit Failed(bool& g) : gone(g) {}
@@ -54,8 +71,9 @@ class Console::Viewer {
   };
   rpc::ByteSink::Client sink_;
   uint64_t offset_ = 0;
-  size_t pending_ = 0;
-  bool gone_ = false;
+  size_t pending_ = 0, writes_ = 0;  // unanswered: bytes, calls
+  std::string waiting_;
+  bool gone_ = false, ended_ = false, endSent_ = false;
   Failed failed_{gone_};
   kj::TaskSet tasks_{failed_};
 };

@@ -13,6 +13,7 @@ class RotatedFile {
   RotatedFile(const Fd& dir, std::string name, size_t limit);
   // What cannot be written (a full disk) is lost: a log must not stop what it reports about.
   void append(std::string_view data);
+  const Fd& fd() const { return file_; }  // another one after a rotation
 
  private:
   void open(int flags);

@@ -128,6 +128,8 @@ void Supervisor::onMachine(MachineEvent event) {
       return inBackground(stopMachine(true, 0 * kj::SECONDS), "ending QEMU");
     case MachineEvent::Kind::kRebooting:
     case MachineEvent::Kind::kPanicked:
+      if (restarting_) return;  // a QEMU that floods us with events
+      restarting_ = true;
       return inBackground(restartGuest(), "restarting the guest");
     case MachineEvent::Kind::kDiskFull:
     case MachineEvent::Kind::kDiskFailed:
@@ -143,6 +145,7 @@ void Supervisor::onMachine(MachineEvent event) {
 
 // A reboot that the guest asked for, or one by which a panic ends (panic=-1).
 co::Co<void> Supervisor::restartGuest() {
+  KJ_DEFER(restarting_ = false);
   // The last words may still lie in the console's socket.
   co_await timer_.afterDelay(100 * kj::MILLISECONDS);
   if (std::string panic = console_->panic(); !panic.empty()) {

@@ -90,6 +90,7 @@ class Supervisor {
   bool ephemeral_;
   unsigned leases_ = 0;
   bool ended_ = false;
+  bool restarting_ = false;
   uint64_t boots_ = 0;
 
   kj::Own<Child> network_;

@@ -145,6 +145,19 @@ TEST_F(SupervisorTest, GarbageAndFloodsOfTheAgentStopNothing) {
   }
 }
 
+// Each of its sessions ends at once: neither this process nor its log is kept busy.
+TEST_F(SupervisorTest, AnAgentThatBreaksEverySessionIsAskedLessAndLess) {
+  start("agent-breaks");
+  io_.provider->getTimer().afterDelay(2500 * kj::MILLISECONDS).wait(io_.waitScope);
+  std::string log = readFile(files_.path() + "/test.log", 1 << 20);
+  size_t sessions = 0;
+  for (size_t at = 0; (at = log.find("\"warning\"", at)) != std::string::npos; ++at) ++sessions;
+  EXPECT_GE(sessions, 2U) << log;
+  EXPECT_LE(sessions, 12U) << log;
+  supervisor_->stop(true, 0 * kj::SECONDS).wait(io_.waitScope);
+  expectState(State::STOPPED);
+}
+
 TEST_F(SupervisorTest, AStalledAgentHangsNobody) {
   start("stall");
   expectState(State::UP);

@@ -17,6 +17,8 @@ co::Co<kj::Own<kj::AsyncIoStream>> openHostSide(kj::UnixEventPort& port, Fd sock
                      if (type == Record::kWelcome && answered == nonce && !begun) {
                        link->beginEpoch(nonce);
                        begun = true;
+                     } else if (type == Record::kHere && begun) {
+                       link->endEpoch();  // restarted before anybody has seen the stream
                      }
                      if (wake) wake->fulfill();
                    },

@@ -1,5 +1,7 @@
 // Stands in QEMU's place in tests: speaks QMP and the agent's part, and misbehaves as the kernel's command
 // line tells it ("cove.fake=WORD", further words for `escape`).
+#include <capnp/rpc.capnp.h>
+#include <capnp/serialize.h>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -100,10 +102,23 @@ class FakeAgent final : public rpc::Agent::Server {
   Qemu& qemu_;
 };
 
+// Questions that are never finished, so that their answers pile up at the host. Ends when the host is gone.
+co::Co<void> hoard(kj::Own<kj::AsyncIoStream> stream) {
+  for (uint32_t id = 0;; ++id) {
+    capnp::MallocMessageBuilder message;
+    message.initRoot<capnp::rpc::Message>().initBootstrap().setQuestionId(id);
+    auto words = capnp::messageToFlatArray(message);
+    auto bytes = words.asBytes();
+    co_await stream->write(bytes.begin(), bytes.size());
+  }
+}
+
 co::Co<void> serveAgent(kj::AsyncIoContext& io, Qemu& qemu) {
   ChannelServer channel(io.unixEventPort, Fd(kQemuAgent));
   for (;;) {
     auto stream = co_await channel.accept();
+    if (qemu.mode() == "agent-breaks") continue;
+    if (qemu.mode() == "hoard") co_await hoard(kj::mv(stream));
     Connection connection(kj::mv(stream), Side::kServer, kj::heap<FakeAgent>(qemu));
     if (qemu.mode() == "agent-restarts") {
       co_await qemu.timer().afterDelay(300 * kj::MILLISECONDS);

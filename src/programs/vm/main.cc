@@ -1,6 +1,7 @@
 // cove-vm: the supervisor of one instance (vm.capnp says how it is started).
 #include <csignal>
 #include <kj/async-unix.h>
+#include <memory>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include "base/retire.h"
 #include "hypervisor/qemu.h"
 #include "machine/network.h"
+#include "machine/rotated_file.h"
 #include "machine/supervisor.h"
 #include "machine/vm_server.h"
 
@@ -17,7 +19,7 @@ namespace cove {
 namespace {
 
 constexpr int kConfig = 3, kInstanceDir = 4, kImageDir = 5, kReadiness = 6;
-constexpr auto kLastCall = 200 * kj::MILLISECONDS;
+constexpr size_t kLogLimit = 1 << 20;
 constexpr auto kFarewell = 2 * kj::SECONDS;  // until clients have read how it ended
 
 void limitMemory() {
@@ -44,12 +46,23 @@ kj::Promise<void> stopOnSignal(kj::UnixEventPort& port, Supervisor& supervisor) 
   return port.onSignal(SIGTERM).then([&](auto&&) { return supervisor.stop(false, 0 * kj::SECONDS); });
 }
 
-void supervise(Fd& readiness, const Log& log) {
+// What a guest makes us log, again and again, must not fill the disk; nor what libraries print.
+Log boundedLog(const Fd& dir) {
+  auto file = std::make_shared<RotatedFile>(dir, "ha.stderr.log", kLogLimit);
+  return {[file](std::string_view line) {
+            file->append(line);
+            for (int number : {STDOUT_FILENO, STDERR_FILENO}) ::dup2(file->fd().get(), number);
+          },
+          "cove-vm"};
+}
+
+void supervise(Fd& readiness) {
   VmSetup setup = readSetup(Fd(kConfig), Fd(kInstanceDir), Fd(kImageDir));
   Fd dir = setup.instanceDir.duplicate();
   auto lock = Lock::take(dir, "vm.lock");
   if (!lock) throw Error("cannot start the machine: a supervisor of it runs already");
 
+  Log log = boundedLog(dir);
   auto io = kj::setupAsyncIo();
   Supervisor supervisor(*io.lowLevelProvider, io.unixEventPort, std::move(setup),
                         realParts(*io.lowLevelProvider, io.unixEventPort, dir), log);
@@ -71,7 +84,7 @@ int run() {
   Log log(Fd(2), "cove-vm");
   Fd readiness(kReadiness);
   try {
-    supervise(readiness, log);
+    supervise(readiness);
     return static_cast<int>(Exit::kDone);
   } catch (...) {
     Error error = currentError();
