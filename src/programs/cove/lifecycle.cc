@@ -10,6 +10,7 @@ namespace {
 
 // Killing a machine and removing its files takes well under a second; a host under load gets its time.
 constexpr auto kDiscardLimit = 20 * kj::SECONDS;
+constexpr auto kUndoneInterval = 50 * kj::MILLISECONDS;
 
 kj::Promise<void> deleteByForce(rpc::Daemon::Client daemon, const std::string& name) {
   auto request = daemon.deleteRequest();
@@ -24,7 +25,10 @@ std::string createInstance(Context& context, const InstanceOptions& options) {
   auto request = context.daemon().createRequest();
   options.describe(request.initSpec(), false);
   request.setProgress(context.progressClient());
-  std::string name(context.wait(request.send()).getName().cStr());
+  std::string name = undoneOnInterrupt(context, options.name, [&] {
+    auto response = context.wait(request.send());
+    return std::string(response.getName().cStr());
+  });
   context.progress().clear();
   return name;
 }
@@ -35,6 +39,21 @@ void startInstance(Context& context, const std::string& name, bool early) {
   request.setProgress(context.progressClient());
   context.wait(request.send());
   Session::connect(context, name)->target(early);
+}
+
+void awaitUndone(Context& context, const std::string& name) noexcept {
+  auto& timer = context.io().provider->getTimer();
+  auto end = timer.now() + kDiscardLimit;
+  try {
+    while (timer.now() < end) {
+      auto request = context.daemon().infoRequest();
+      request.setName(name);
+      context.wait(request.send());  // until there is no such instance
+      context.wait(timer.afterDelay(kUndoneInterval));
+    }
+  } catch (...) {
+    return;  // that, a second Ctrl-C, or no daemon: nothing to wait for
+  }
 }
 
 void discardInstance(Context& context, const std::string& name) noexcept {

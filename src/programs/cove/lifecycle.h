@@ -28,6 +28,20 @@ auto discardOnFailure(Context& context, const std::string& name, F body) {
   }
 }
 
+// Waits until the daemon has undone what the end of a call made it drop, so that the name is free again.
+void awaitUndone(Context& context, const std::string& name) noexcept;
+
+// Runs `body`, a call that makes the instance `name` ("": the daemon chooses); interrupted, waits as above.
+template <typename F>
+auto undoneOnInterrupt(Context& context, const std::string& name, F body) {
+  try {
+    return body();
+  } catch (const Interrupted&) {
+    if (!name.empty()) awaitUndone(context, name);
+    throw;
+  }
+}
+
 // What the daemon knows of it.
 bool isRunning(Context& context, const std::string& name);
 

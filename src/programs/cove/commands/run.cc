@@ -42,7 +42,7 @@ class Run final : public Action {
     auto request = context.daemon().runRequest();
     options_.describe(request.initSpec(), true);
     request.setProgress(context.progressClient());
-    auto response = context.wait(request.send());
+    auto response = undoneOnInterrupt(context, options_.name, [&] { return context.wait(request.send()); });
     std::string name(response.getName().cStr());
     return runIn(context, name, response.getSocket());
   }
