@@ -37,7 +37,6 @@ class AgentServer final : public rpc::Agent::Server {
       : port_(port),
         systemd_(static_cast<bool>(notify)),
         readiness_(port, std::move(notify)),
-        grown_(kj::Promise<void>(growRoot(port)).fork()),
         target_(makeLocalTarget(
             port, {.commandCgroup = [this] { return groups_.make(); }, .resetOomScore = true})) {}
 
@@ -74,8 +73,10 @@ class AgentServer final : public rpc::Agent::Server {
   }
 
   co::Co<void> reportReady(WaitReadyContext context) {
+    // Not before the guest is up: the file system's journal, which configure() waits for, is busy with it.
+    kj::Promise<void> grown = whenGrown();
     co_await readiness_.whenReady();
-    co_await grown_.addBranch();
+    co_await grown;
     // systemd may have read the old /etc/hostname, and set it, after configure() had set the new one.
     if (!hostname_.empty()) ::sethostname(hostname_.data(), hostname_.size());
     if (!systemd_) co_return;
@@ -110,6 +111,13 @@ class AgentServer final : public rpc::Agent::Server {
     context.getResults().setPublicKey(key.c_str());
   }
 
+  // Grows it once, beginning with the first call.
+  kj::Promise<void> whenGrown() {
+    if (!growing_) grown_ = kj::Promise<void>(growRoot(port_)).fork();
+    growing_ = true;
+    return grown_.addBranch();
+  }
+
   static co::Co<void> growRoot(kj::UnixEventPort& port) {
     Child child = Child::fork([] {
       // It may outlive this agent, and must not keep the port open then.
@@ -130,7 +138,8 @@ class AgentServer final : public rpc::Agent::Server {
   bool systemd_;
   std::string hostname_;
   Readiness readiness_;
-  kj::ForkedPromise<void> grown_;
+  bool growing_ = false;
+  kj::ForkedPromise<void> grown_ = nullptr;
   CommandGroups groups_;
   rpc::Target::Client target_;
   kj::Promise<void> poweringOff_ = nullptr;
