@@ -14,7 +14,9 @@ namespace {
 constexpr const char* kKernelArguments = "console=ttyS0 quiet loglevel=3 panic=-1 net.ifnames=0 rdinit=/init";
 // An emulated machine's TSC is one clock for all of its processors, but the kernel believes that of no AMD
 // processor without being told. Without it every look at the clock reads a register of an emulated timer.
-constexpr const char* kEmulatedArguments = " tsc=reliable";
+// And its timer interrupts come late on a loaded host, which the kernel would take for a broken timer: it
+// panics.
+constexpr const char* kEmulatedArguments = " tsc=reliable no_timer_check";
 }  // namespace
 
 VmSetup readSetup(const Fd& config, Fd instanceDir, Fd imageDir) {
