@@ -108,8 +108,11 @@ co::Co<void> Instances::start(std::string name) {
 
 co::Co<rpc::Socket::Client> Instances::connect(std::string name) {
   InstanceRecord record = records_.get(name);
-  if (find(record) == nullptr)
-    throw Error(str("the instance ", name, " is not running")).hint(str("Start it:\n  cove start ", name));
+  if (find(record) == nullptr) {
+    bool failed = record.state == InstanceRecord::State::kFailed;
+    throw Error(str("the instance ", name, " is not running", failed ? "; it failed: " : "", record.reason))
+        .hint(str("Start it:\n  cove start ", name));
+  }
   auto socket = co_await introduce(std::move(record), false);
   co_return socket;
 }

@@ -52,6 +52,7 @@ class Instances {
     std::unique_ptr<SupervisorLink> link;
     kj::Own<kj::PromiseFulfiller<void>> end;
     kj::ForkedPromise<void> ended;
+    std::shared_ptr<std::string> reason = std::make_shared<std::string>();  // of its end, once it has ended
   };
   class Discard;
 

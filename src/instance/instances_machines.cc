@@ -19,6 +19,7 @@ namespace {
 // Beyond the supervisor's own limits: then it does not do as it is told.
 constexpr kj::Duration kStopMargin = 30 * kj::SECONDS;
 constexpr kj::Duration kDefaultStop = 90 * kj::SECONDS;
+constexpr kj::Duration kEndPause = 5 * kj::SECONDS;  // until the end of an unreachable supervisor is seen
 constexpr int kStrayLooks = 500;
 constexpr kj::Duration kStrayPause = 20 * kj::MILLISECONDS;
 
@@ -56,6 +57,7 @@ co::Co<void> Instances::follow(std::string id) {
   std::function<void(const VmState&)> onChange = [this, id](const VmState& state) { onStatus(id, state); };
   VmState last = co_await machines_.at(id).link->watch(std::move(onChange));
   auto end = kj::mv(machines_.at(id).end);
+  *machines_.at(id).reason = last.reason;
   machines_.erase(id);
   // The row may be newer than what we began with: it may be kept by now.
   for (const InstanceRecord& record : records_.all()) {
@@ -91,10 +93,21 @@ void Instances::onStatus(const std::string& id, const VmState& state) {
 co::Co<rpc::Socket::Client> Instances::introduce(InstanceRecord record, bool lease) {
   Machine* machine = find(record);
   if (machine == nullptr) throw Error(str("the machine ", record.name(), " has ended"));
-  auto request = machine->link->supervisor().introduceRequest();
-  request.setLease(lease);
-  auto response = co_await request.send();
-  co_return response.getSocket();
+  auto ended = machine->ended.addBranch();
+  auto reason = machine->reason;
+  std::string problem;
+  try {
+    auto request = machine->link->supervisor().introduceRequest();
+    request.setLease(lease);
+    auto response = co_await request.send();
+    co_return response.getSocket();
+  } catch (...) {
+    problem = currentError().message();
+  }
+  // As a rule it has just ended, and that is what there is to say.
+  co_await ended.exclusiveJoin(io_.provider->getTimer().afterDelay(kEndPause));
+  if (reason->empty()) throw Error(str("cannot reach the machine ", record.name(), ": ", problem));
+  throw Error(str("the machine ", record.name(), " failed: ", *reason));
 }
 
 co::Co<void> Instances::halt(InstanceRecord record, bool force, uint64_t timeoutMs) {
