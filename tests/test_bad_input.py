@@ -20,14 +20,15 @@ pytestmark = pytest.mark.timeout(1200)
 def refused(cove, *args, said: str, status=1, **options):
     """The command fails with one error that has `said`, and leaves no instance."""
     before = sorted(p.name for p in cove.home.iterdir()) if cove.home.exists() else []
-    result = cove(*args, check=False, **options)
+    result = cove("--quiet", *args, check=False, **options)
     assert result.status == status, result.err
     assert said in result.err, result.err
-    assert len([l for l in result.err.splitlines() if l.startswith("cove: ")]) <= 2, result.err
+    assert len([l for l in result.err.splitlines() if l.startswith("cove: ")]) == 1, result.err
     assert "terminate called" not in result.err and "exception" not in result.err.lower(), result.err
     assert "\x1b" not in result.err
-    after = sorted(p.name for p in cove.home.iterdir()) if cove.home.exists() else []
-    assert [n for n in after if n not in before and not n.startswith(("_", "cove", "life", "start"))] == []
+    own = ("_", "cove", "life", "start", "acceleration")
+    new = lambda: [p.name for p in cove.home.iterdir() if p.name not in before and not p.name.startswith(own)]
+    eventually(lambda: not cove.home.exists() or not new(), 30, "what was begun to be gone")
     return result
 
 
@@ -51,7 +52,7 @@ def test_taken_name(cove):
 @pytest.mark.parametrize("system", ["debian:99", "debian", "debian:", "debain:12", "windows:95", ":", "", "debian:12:x",
                                     "../debian:12", "x" * 5000, "debian:12\x1b[31m"])
 def test_unknown_system(empty, system):
-    result = refused(empty, "create", "--name", "n", system, said="", status=1 if system else 2)
+    result = refused(empty, "create", "--name", "n", system, said="", status=2)
     assert result.err
     if system == "debain:12":
         assert "debian:12" in result.err
@@ -228,7 +229,7 @@ def test_no_subids(area, nothing_left):
 
 def test_output_that_cannot_be_written(cove):
     with open("/dev/full", "wb") as full:
-        process = cove.popen("list", stdout=full)
+        process = cove.popen("version", stdout=full)
         process.communicate(timeout=60)
     assert process.returncode == 1
 
