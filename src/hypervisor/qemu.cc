@@ -133,7 +133,7 @@ std::optional<std::string> findQemu() {
   const std::string name = "qemu-system-aarch64";
 #endif
   const char* path = std::getenv("PATH");
-  std::string places = str(path != nullptr ? path : "", ":/usr/local/bin:/usr/bin");
+  std::string places = path != nullptr ? path : "/usr/local/bin:/usr/bin";
   for (size_t at = 0; at <= places.size();) {
     size_t end = std::min(places.find(':', at), places.size());
     std::string candidate = places.substr(at, end - at) + "/" + name;
