@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "rpc/error.h"
 #include "rpc/limits.h"
 
 namespace cove {
@@ -28,6 +29,13 @@ sockaddr_un addressOf(const Fd& dir, const std::string& name) {
     throw Error("cannot use the socket name " + name);
   std::memcpy(address.sun_path, path.c_str(), path.size());
   return address;
+}
+
+// A peer may ask for it all the same, and Cap'n Proto 0.9 crashes when it hands out a null capability.
+capnp::Capability::Client servedOrError(capnp::Capability::Client served) {
+  capnp::Capability::Client copy = served;
+  if (!capnp::ClientHook::from(kj::mv(copy))->isNull()) return served;
+  return toKj(Error("nothing is served on this side of the connection"));
 }
 
 Fd newSocket(int flags) {
@@ -53,7 +61,7 @@ Connection::Connection(kj::LowLevelAsyncIoProvider& io, Fd socket, Side side,
       kj::heap<capnp::TwoPartyVatNetwork>(*stream, kDescriptorsPerMessage, sideOf(side), readerOptions());
   stream_ = kj::mv(stream);
   system_ = kj::heap<capnp::RpcSystem<capnp::rpc::twoparty::VatId>>(
-      capnp::makeRpcServer(*network_, kj::mv(served)));
+      capnp::makeRpcServer(*network_, servedOrError(kj::mv(served))));
   system_->setFlowLimit(kUnansweredWords);
 }
 
@@ -61,7 +69,7 @@ Connection::Connection(kj::Own<kj::AsyncIoStream> stream, Side side, capnp::Capa
     : side_(side), stream_(kj::mv(stream)) {
   network_ = kj::heap<capnp::TwoPartyVatNetwork>(*stream_, sideOf(side), readerOptions());
   system_ = kj::heap<capnp::RpcSystem<capnp::rpc::twoparty::VatId>>(
-      capnp::makeRpcServer(*network_, kj::mv(served)));
+      capnp::makeRpcServer(*network_, servedOrError(kj::mv(served))));
   system_->setFlowLimit(kUnansweredWords);
 }
 

@@ -91,5 +91,20 @@ TEST(Connection, SocketsOfDirectoriesDeeperThanSunPath) {
   ::rmdir(base);
 }
 
+TEST(Connection, ASideThatServesNothingSaysSo) {
+  auto io = kj::setupAsyncIo();
+  auto [a, b] = makeSocketPair(SOCK_STREAM);
+  Connection ours(*io.lowLevelProvider, std::move(a), Side::kServer);
+  Connection theirs(*io.lowLevelProvider, std::move(b), Side::kClient);
+  auto asked = theirs.bootstrap<rpc::Target>();  // a client listens from its first question on
+  auto target = ours.bootstrap<rpc::Target>();
+  try {
+    target.processesRequest().send().wait(io.waitScope);
+    FAIL();
+  } catch (const kj::Exception& e) {
+    EXPECT_EQ(fromKj(e).message(), "nothing is served on this side of the connection");
+  }
+}
+
 }  // namespace
 }  // namespace cove
