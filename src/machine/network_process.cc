@@ -53,7 +53,7 @@ Containment containment() {
   c.writableRoot = true;  // its copy of resolv.conf
   c.rootBytes = 1 << 20;
   c.limits = {{RLIMIT_NOFILE, kMaxDescriptors}, {RLIMIT_MEMLOCK, 0}};
-#ifndef __SANITIZE_ADDRESS__  // which reserves terabytes
+#ifndef COVE_SANITIZED  // sanitizers reserve terabytes
   c.limits.emplace_back(RLIMIT_AS, kMaxMemory);
 #endif
   return c;
