@@ -42,28 +42,37 @@ class Run final : public Action {
     auto request = context.daemon().runRequest();
     options_.describe(request.initSpec(), true);
     request.setProgress(context.progressClient());
-    auto response = undoneOnInterrupt(context, options_.name, [&] { return context.wait(request.send()); });
-    std::string name(response.getName().cStr());
-    return runIn(context, name, response.getSocket());
+    rpc::Socket::Client socket = nullptr;
+    std::string name = undoneOnInterrupt(context, options_.name, [&] {
+      auto response = context.wait(request.send());
+      socket = response.getSocket();
+      return std::string(response.getName().cStr());
+    });
+    return keep_ ? runKept(context, name, kj::mv(socket)) : runIn(context, name, kj::mv(socket));
   }
 
  private:
-  // The session is the machine's lease: the machine ends when cove does, by whatever cause.
+  // The session is the machine's lease: the machine ends when cove does, by whatever cause. It is given back
+  // before the deletion is asked for, which would wait for it.
   int runIn(Context& context, const std::string& name, rpc::Socket::Client socket) {
+    int status = discardOnFailure(context, name, [&] {
+      Session session(context, name, kj::mv(socket));
+      return runOn(context, session.target(early_), words_);
+    });
+    discardInstance(context, name);
+    return status;
+  }
+
+  int runKept(Context& context, const std::string& name, rpc::Socket::Client socket) {
     std::unique_ptr<Session> session;
     auto target = discardOnFailure(context, name, [&] {
       session = std::make_unique<Session>(context, name, kj::mv(socket));
       auto ready = session->target(early_);
-      if (keep_) keep(context, name);
+      keep(context, name);
       return ready;
     });
-    if (keep_) {
-      int status = runOn(context, kj::mv(target), words_);
-      shutDown(context, name);
-      return status;
-    }
-    int status = discardOnFailure(context, name, [&] { return runOn(context, kj::mv(target), words_); });
-    discardInstance(context, name);
+    int status = runOn(context, kj::mv(target), words_);
+    shutDown(context, name);
     return status;
   }
 
