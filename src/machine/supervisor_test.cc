@@ -158,6 +158,13 @@ TEST_F(SupervisorTest, AnAgentThatBreaksEverySessionIsAskedLessAndLess) {
   expectState(State::STOPPED);
 }
 
+TEST_F(SupervisorTest, AnAgentThatAsksAndNeverTakesItsAnswers) {
+  start("hoard");
+  io_.provider->getTimer().afterDelay(1500 * kj::MILLISECONDS).wait(io_.waitScope);
+  supervisor_->stop(true, 0 * kj::SECONDS).wait(io_.waitScope);
+  expectState(State::STOPPED);
+}
+
 TEST_F(SupervisorTest, AStalledAgentHangsNobody) {
   start("stall");
   expectState(State::UP);
@@ -169,7 +176,8 @@ TEST_F(SupervisorTest, AStalledAgentHangsNobody) {
 TEST_F(SupervisorTest, GarbageInPlaceOfQmpIsAnError) {
   start("qmp-garbage");
   expectState(State::FAILED);
-  EXPECT_EQ(reason(), "QEMU broke its protocol: a line is not JSON");
+  // Behind it what QEMU complained of, if anything: under a sanitizer the fake one does.
+  EXPECT_EQ(reason().find("QEMU broke its protocol: a line is not JSON"), 0U) << reason();
 }
 
 TEST_F(SupervisorTest, AFullDiskPausesAndGoesOn) {

@@ -102,15 +102,16 @@ class FakeAgent final : public rpc::Agent::Server {
   Qemu& qemu_;
 };
 
-// Questions that are never finished, so that their answers pile up at the host. Ends when the host is gone.
+// Questions to a host that serves nothing, which are never finished, so that their answers pile up there.
 co::Co<void> hoard(kj::Own<kj::AsyncIoStream> stream) {
-  for (uint32_t id = 0;; ++id) {
+  for (uint32_t id = 0; id < 20'000; ++id) {
     capnp::MallocMessageBuilder message;
     message.initRoot<capnp::rpc::Message>().initBootstrap().setQuestionId(id);
     auto words = capnp::messageToFlatArray(message);
     auto bytes = words.asBytes();
     co_await stream->write(bytes.begin(), bytes.size());
   }
+  co_await kj::Promise<void>(kj::NEVER_DONE);
 }
 
 co::Co<void> serveAgent(kj::AsyncIoContext& io, Qemu& qemu) {
