@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "cove/session.h"
 #include "cove/stdio.h"
 #include "rpc/stream.h"
 #include "target/client.h"
@@ -83,14 +84,14 @@ int runOn(Context& context, rpc::Target::Client target, const CommandWords& word
   options.terminal = wantsTerminal(context, words);
   auto& io = context.io();
   auto ended = runCommand(io.unixEventPort, kj::mv(target), kj::mv(options));
-  return finish(context, ended.wait(io.waitScope));  // it takes the signals itself
+  return finish(context, fromGuest([&] { return ended.wait(io.waitScope); }));  // it takes the signals itself
 }
 
 int attachOn(Context& context, rpc::Target::Client target, uint64_t id) {
   context.progress().clear();
   auto& io = context.io();
   auto ended = attachCommand(io.unixEventPort, kj::mv(target), id);
-  return finish(context, ended.wait(io.waitScope));
+  return finish(context, fromGuest([&] { return ended.wait(io.waitScope); }));
 }
 
 uint64_t startOn(Context& context, rpc::Target::Client target, const CommandWords& words) {
@@ -109,7 +110,7 @@ uint64_t startOn(Context& context, rpc::Target::Client target, const CommandWord
   request.setStdout(rpc::ByteSink::Client(kj::mv(never.promise)));
   auto neverToo = kj::newPromiseAndFulfiller<rpc::ByteSink::Client>();
   request.setStderr(rpc::ByteSink::Client(kj::mv(neverToo.promise)));
-  return context.wait(request.send()).getId();
+  return fromGuest([&] { return context.wait(request.send()); }).getId();
 }
 
 }  // namespace cove::cli

@@ -106,6 +106,13 @@ rpc::Target::Client Session::target(bool early) {
   return response.getTarget();
 }
 
+Error guestError(const kj::Exception& exception) {
+  Error error = fromKj(exception);
+  std::string advice = error.hint();
+  if (!advice.empty()) error.hint("The guest says: " + escapeForTerminal(advice));
+  return error.status(Exit::kFailed);
+}
+
 std::string stateName(rpc::VmState state) {
   switch (state) {
     case rpc::VmState::STARTING:

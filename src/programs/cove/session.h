@@ -6,6 +6,7 @@
 
 #include "cove/context.h"
 #include "rpc/connection.h"
+#include "rpc/error.h"
 #include "rpc/vm.capnp.h"
 
 namespace cove::cli {
@@ -28,6 +29,17 @@ class Session {
   kj::Own<Connection> connection_;
   mutable rpc::Session::Client session_;
 };
+
+// What a guest answered in place of a result. Its advice is shown as the guest's: it is no word of cove.
+Error guestError(const kj::Exception& exception);
+template <typename Wait>
+auto fromGuest(Wait&& wait) {
+  try {
+    return wait();
+  } catch (const kj::Exception& e) {
+    throw guestError(e);
+  }
+}
 
 // "ready", "starting"…
 std::string stateName(rpc::VmState state);

@@ -21,8 +21,9 @@ path is below your home directory there. A path here that has a colon is written
 `./a:b`.
 
 Where the target is an existing directory, the copy is made in it. Modes and times are kept. Owners are kept by
-number inside instances, where you have the same number as here; what comes out of an instance belongs to you.
-Symbolic links are copied as such. Nothing is written outside of the target, whatever the guest says.
+number inside instances, where you have the same number as here; what comes out of an instance belongs to you,
+without setuid, setgid and sticky bits and with what your umask takes away. Symbolic links are copied as such, so
+those out of an instance may point anywhere. Nothing is written outside of the target, whatever the guest says.
 )";
 
 class Copy final : public Action {
@@ -54,7 +55,8 @@ class Copy final : public Action {
     };
     // A line for each file is too much where there is no line to write over.
     CopyProgress progress = context.isTerminal(STDERR_FILENO) ? CopyProgress(show) : nullptr;
-    context.wait(copyTree(from.target, from.path, to.target, to.path, kj::mv(options), kj::mv(progress)));
+    auto copied = copyTree(from.target, from.path, to.target, to.path, kj::mv(options), kj::mv(progress));
+    fromGuest([&] { context.wait(kj::mv(copied)); });
     return 0;
   }
 

@@ -35,7 +35,7 @@ class Ps final : public Action {
   int run(Context& context) override {
     auto session = Session::connect(context, name_);
     auto target = session->target(true);
-    auto response = context.wait(target.processesRequest().send());
+    auto response = fromGuest([&] { return context.wait(target.processesRequest().send()); });
     std::vector<Record> records;
     for (auto process : response.getProcesses()) records.push_back(record(process));
     if (records.empty() && output_.isTable()) context.say("no commands");
