@@ -106,7 +106,7 @@ function(cove_program name)
   if(P_STATIC AND NOT COVE_SANITIZED)
     # Stripped in a release. KJ's resolver makes the linker warn that getaddrinfo() needs shared libraries at run
     # time: no static program of ours resolves names.
-    target_link_options(${name} PRIVATE -static-pie -Wl,--no-warnings $<$<CONFIG:Release>:-s>)
+    target_link_options(${name} PRIVATE -static -Wl,--no-warnings $<$<CONFIG:Release>:-s>)
     set_target_properties(${name} PROPERTIES LINK_SEARCH_START_STATIC ON LINK_SEARCH_END_STATIC ON)
   elseif(NOT COVE_SANITIZED)
     target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc)
