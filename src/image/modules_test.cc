@@ -55,7 +55,7 @@ class ModuleFiles : public testing::Test {
     path_ = ::mkdtemp(path);
     dir_ = openFile(path_, O_RDONLY | O_DIRECTORY);
   }
-  ~ModuleFiles() override { std::system(("rm -rf " + path_).c_str()); }
+  ~ModuleFiles() override { std::filesystem::remove_all(path_); }
   void write(const std::string& name, const std::string& content) {
     writeAll(openAt(dir_, name, O_WRONLY | O_CREAT, 0600), content, name);
   }
