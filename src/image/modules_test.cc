@@ -1,6 +1,7 @@
 #include "image/modules.h"
 
 #include <cstdlib>
+#include <filesystem>
 #include <gmock/gmock.h>
 #include <lzma.h>
 #include <sys/stat.h>
