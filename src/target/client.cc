@@ -53,13 +53,14 @@ CommandEnd endOf(rpc::ExitStatus::Reader status, uint64_t limitMs) {
 // A command that runs there, with everything here that belongs to it.
 class Session {
  public:
-  Session(kj::UnixEventPort& port, StandardFds fds, uint64_t limitMs = 0)
+  Session(kj::UnixEventPort& port, StandardFds fds, uint64_t limitMs = 0,
+          StreamStart start = StreamStart::kBeginning)
       : port_(port),
         fds_(fds),
         limitMs_(limitMs),
         signals_(port, {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT}),
-        out_(makeStandardOutput(port, fds.out)),
-        err_(makeStandardOutput(port, fds.err)) {}
+        out_(makeStandardOutput(port, fds.out, start)),
+        err_(makeStandardOutput(port, fds.err, start)) {}
 
   rpc::ByteSink::Client out() { return out_.sink; }
   rpc::ByteSink::Client err() { return err_.sink; }
@@ -184,7 +185,7 @@ co::Co<CommandEnd> run(kj::UnixEventPort& port, rpc::Target::Client target, Comm
 
 co::Co<CommandEnd> takeOver(kj::UnixEventPort& port, rpc::Target::Client target, uint64_t id,
                             StandardFds fds) {
-  Session session(port, fds);
+  Session session(port, fds, 0, StreamStart::kWhereItIs);
   auto request = target.attachRequest();
   request.setId(id);
   request.setStdout(session.out());

@@ -124,14 +124,21 @@ TEST_F(ClientTest, ALostConnectionIs125) {
 }
 
 TEST_F(ClientTest, AttachesToWhatAnotherLeft) {
-  auto first = runCommand(port, target(), command({"sh", "-c", "read x; echo got $x; exit 6"}));
-  auto held = first.eagerlyEvaluate(nullptr);
-  pass(100);
-  held = nullptr;
-  auto attached = attachCommand(port, target(), 1, {in.read.get(), out.write.get(), err.write.get()});
-  writeAll(in.write, "it\n", "a pipe");
-  EXPECT_EQ(attached.wait(io.waitScope).status, 6);
-  EXPECT_EQ(drain(out.read, out.write), "got it\n");
+  uint64_t id = 0;
+  for (const char* before : {"", "seen by the first"}) {
+    SCOPED_TRACE(before);
+    Pipe questions = makePipe(), answers = makePipe();
+    std::string script = "printf '" + std::string(before) + "'; read x; echo got $x; exit 6";
+    auto options = command({"sh", "-c", script});
+    options.fds = {questions.read.get(), answers.write.get(), err.write.get()};
+    auto first = runCommand(port, target(), options).eagerlyEvaluate(nullptr);
+    pass(100);
+    first = nullptr;
+    auto attached = attachCommand(port, target(), ++id, options.fds);
+    writeAll(questions.write, "it\n", "a pipe");
+    EXPECT_EQ(attached.wait(io.waitScope).status, 6);
+    EXPECT_EQ(drain(answers.read, answers.write), std::string(before) + "got it\n");
+  }
 }
 
 TEST_F(ClientTest, HasTheTerminalRawAndGivesItBack) {

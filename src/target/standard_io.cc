@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
 
 #include "base/error.h"
 #include "rpc/co.h"
@@ -77,8 +78,12 @@ co::Co<void> pumpInput(kj::UnixEventPort& port, int fd, rpc::ByteSink::Client si
 
 class Output final : public rpc::ByteSink::Server {
  public:
-  Output(kj::UnixEventPort& port, int fd, kj::Own<kj::PromiseFulfiller<int>> ended)
-      : fd_(fd), thread_(port), ended_(kj::mv(ended)), tail_(kj::Promise<void>(kj::READY_NOW).fork()) {
+  Output(kj::UnixEventPort& port, int fd, StreamStart start, kj::Own<kj::PromiseFulfiller<int>> ended)
+      : fd_(fd),
+        thread_(port),
+        begun_(start == StreamStart::kBeginning),
+        ended_(kj::mv(ended)),
+        tail_(kj::Promise<void>(kj::READY_NOW).fork()) {
     struct stat st {};
     if (::fstat(fd, &st) == 0) type_ = st.st_mode & S_IFMT;
   }
@@ -89,10 +94,10 @@ class Output final : public rpc::ByteSink::Server {
   kj::Promise<void> write(WriteContext context) override {
     auto params = context.getParams();
     auto data = params.getData();
-    KJ_REQUIRE(params.getOffset() == received_, "a stream has a gap");
-    KJ_REQUIRE(
-        data.size() <= kStreamChunk && queued_ + data.size() <= kStreamWindow && writes_ < kStreamWrites,
-        "a stream's sender floods");
+    begin(params.getOffset());
+    expect(params.getOffset() == received_, "a stream has a gap");
+    expect(data.size() <= kStreamChunk && queued_ + data.size() <= kStreamWindow && writes_ < kStreamWrites,
+           "a stream's sender floods");
     received_ += data.size();
     queued_ += data.size();
     ++writes_;
@@ -104,7 +109,8 @@ class Output final : public rpc::ByteSink::Server {
     });
   }
   kj::Promise<void> end(EndContext context) override {
-    KJ_REQUIRE(context.getParams().getSize() == received_, "a stream has another size than its end says");
+    begin(context.getParams().getSize());
+    expect(context.getParams().getSize() == received_, "a stream has another size than its end says");
     return inTurn([this]() -> kj::Promise<void> {
       ended_->fulfill(0);
       return kj::READY_NOW;
@@ -112,6 +118,15 @@ class Output final : public rpc::ByteSink::Server {
   }
 
  private:
+  void begin(uint64_t offset) {
+    if (!std::exchange(begun_, true)) received_ = offset;
+  }
+  // Nothing more is taken from a sender that breaks the rules, so nobody may wait for its end.
+  void expect(bool rule, const char* broken) {
+    if (rule) return;
+    ended_->fulfill(EPROTO);
+    KJ_FAIL_REQUIRE(broken);
+  }
   template <typename Body>
   kj::Promise<void> inTurn(Body&& body) {
     tail_ = tail_.addBranch().then(kj::fwd<Body>(body)).fork();
@@ -155,6 +170,7 @@ class Output final : public rpc::ByteSink::Server {
   int fd_;
   mode_t type_ = 0;
   HelperThread thread_;
+  bool begun_;
   uint64_t received_ = 0;
   size_t queued_ = 0;  // bytes, in
   size_t writes_ = 0;  // so many writes that wait for their turn
@@ -168,9 +184,9 @@ kj::Promise<void> sendStandardInput(kj::UnixEventPort& port, int fd, rpc::ByteSi
   return pumpInput(port, fd, kj::mv(sink), begin);
 }
 
-StandardOutput makeStandardOutput(kj::UnixEventPort& port, int fd) {
+StandardOutput makeStandardOutput(kj::UnixEventPort& port, int fd, StreamStart start) {
   auto ended = kj::newPromiseAndFulfiller<int>();
-  return {kj::heap<Output>(port, fd, kj::mv(ended.fulfiller)), kj::mv(ended.promise)};
+  return {kj::heap<Output>(port, fd, start, kj::mv(ended.fulfiller)), kj::mv(ended.promise)};
 }
 
 }  // namespace cove

@@ -20,6 +20,9 @@ struct StandardOutput {
   rpc::ByteSink::Client sink;
   kj::Promise<int> ended;  // 0: end() came and everything is written; else the errno that stopped it
 };
-StandardOutput makeStandardOutput(kj::UnixEventPort& port, int fd);
+// Where a stream goes on that somebody else has read up to some place, only its sender knows that place.
+enum class StreamStart { kBeginning, kWhereItIs };
+StandardOutput makeStandardOutput(kj::UnixEventPort& port, int fd,
+                                  StreamStart start = StreamStart::kBeginning);
 
 }  // namespace cove
