@@ -96,11 +96,9 @@ co::Co<void> AgentSession::configure(Epoch& epoch) {
       timer, limits_.answer, "target", epoch.agent.targetRequest().send());
   epoch.target = target.getTarget();
   events_.up();
-  auto keyAnswer = epoch.agent.sshHostKeyRequest().send();
+  kj::Promise<void> keyKnown = kj::Promise<void>(learnHostKey(epoch)).eagerlyEvaluate(nullptr);
   auto readyAnswer = epoch.agent.waitReadyRequest().send();
-  auto key = co_await within<capnp::Response<rpc::Agent::SshHostKeyResults>>(timer, limits_.ready,
-                                                                             "sshHostKey", kj::mv(keyAnswer));
-  events_.hostKey(bounded(key.getPublicKey(), kHostKey));
+  co_await kj::mv(keyKnown);
   auto ready = co_await within<capnp::Response<rpc::Agent::WaitReadyResults>>(
       timer, limits_.ready, "waitReady", kj::mv(readyAnswer));
   std::vector<std::string> failed;
@@ -108,6 +106,19 @@ co::Co<void> AgentSession::configure(Epoch& epoch) {
     if (failed.size() < kFailedUnits) failed.push_back(bounded(unit, kUnitName));
   events_.ready(ready.getDegraded(), std::move(failed));
   co_await kj::Promise<void>(kj::NEVER_DONE);
+}
+
+// A machine without it is as good as any, but for ssh.
+co::Co<void> AgentSession::learnHostKey(Epoch& epoch) {
+  std::string failure;
+  try {
+    auto key = co_await within<capnp::Response<rpc::Agent::SshHostKeyResults>>(
+        eventPort_.getTimer(), limits_.ready, "sshHostKey", epoch.agent.sshHostKeyRequest().send());
+    events_.hostKey(bounded(key.getPublicKey(), kHostKey));
+  } catch (...) {
+    failure = currentError().message();
+  }
+  if (!failure.empty()) events_.warning("no ssh: " + escapeForTerminal(failure.substr(0, kReason)));
 }
 
 co::Co<void> AgentSession::serveEpoch() {

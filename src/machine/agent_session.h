@@ -27,7 +27,8 @@ class AgentSession {
   struct Events {
     std::function<void()> up;  // configured, has a Target
     std::function<void(bool degraded, std::vector<std::string> failed)> ready;
-    std::function<void(std::string key)> hostKey;
+    std::function<void(std::string key)> hostKey;  // before ready(); empty: it has no ssh server
+    std::function<void(std::string what)> warning;
     std::function<void(std::string why)> lost;  // up to now it answered
   };
   // `port`: the stream socket of the port org.cove.agent. `config` outlives this.
@@ -47,6 +48,7 @@ class AgentSession {
   struct Epoch;
   co::Co<void> serveEpoch();
   co::Co<void> configure(Epoch& epoch);
+  co::Co<void> learnHostKey(Epoch& epoch);
 
   kj::UnixEventPort& eventPort_;
   Fd port_;

@@ -115,6 +115,7 @@ void Supervisor::startSession(Fd agentPort) {
   events.hostKey = [this](std::string key) {
     status_.change([&](MachineStatus& s) { s.sshHostKey = std::move(key); });
   };
+  events.warning = [this](std::string what) { log_.warning(what); };
   events.lost = [this](std::string why) { log_.warning(why); };
   agent_ =
       kj::heap<AgentSession>(port_, std::move(agentPort), setup_.config, limits_.agent, std::move(events));

@@ -92,6 +92,13 @@ TEST_F(SupervisorTest, BecomesReadyAndStops) {
   EXPECT_EQ(errorOf(supervisor_->target(true)), "the machine is stopping");
 }
 
+TEST_F(SupervisorTest, AMachineWithoutAHostKeyIsReady) {
+  start("no-ssh-key");
+  expectState(State::READY);
+  EXPECT_EQ(supervisor_->status().now().sshHostKey, "");
+  EXPECT_EQ(supervisor_->status().now().agentEpoch, 1U);
+}
+
 TEST_F(SupervisorTest, AGuestThatIgnoresPowerOffIsEnded) {
   start("no-poweroff");
   expectState(State::READY);

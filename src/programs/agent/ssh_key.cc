@@ -12,6 +12,7 @@
 namespace cove::agent {
 
 namespace {
+constexpr const char* kServer = "/usr/sbin/sshd";
 constexpr const char* kKey = "ssh_host_ed25519_key";
 constexpr const char* kPublicKey = "ssh_host_ed25519_key.pub";
 // Made under these names first, so that sshd never finds half a key.
@@ -24,8 +25,10 @@ bool isThere(const Fd& dir, const char* name) {
 }
 
 co::Co<std::string> ensureKey(kj::UnixEventPort& port) {
+  // Not by /etc/ssh, where other packages put files as well (systemd 257).
+  if (::access(kServer, X_OK) != 0) co_return "";
   std::optional<Fd> ssh = findDirectory("etc/ssh");
-  if (!ssh) co_return "";
+  if (!ssh) throw Error("the guest's ssh server has no /etc/ssh");
   if (!isThere(*ssh, kKey) || !isThere(*ssh, kPublicKey)) {
     ::unlinkat(ssh->get(), kNewKey, 0);
     ::unlinkat(ssh->get(), kNewPublicKey, 0);

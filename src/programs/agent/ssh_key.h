@@ -10,8 +10,8 @@ namespace cove::agent {
 // of its grammar, since the host writes the line into its known_hosts.
 std::string parsePublicKey(std::string_view text);
 
-// The line of the ed25519 key in /etc/ssh, which is made when there is none. Empty where there is no
-// /etc/ssh, as in an image without an ssh server.
+// The line of the ed25519 key in /etc/ssh, which is made when there is none. Empty where there is no ssh
+// server.
 kj::Promise<std::string> ensureSshHostKey(kj::UnixEventPort& port);
 
 }  // namespace cove::agent
