@@ -8,10 +8,10 @@ set(COVE_LAYERS base rpc journal effect target chain property template image hyp
 set(COVE_LAYER_DIR ${CMAKE_SOURCE_DIR}/build/layers)  # shared by all presets, so that ccache finds equal paths
 
 function(cove_options target)
-  # Both of g++ 12 misread what is inlined of kj::Own and kj::Maybe in coroutines; clang and the sanitizers look
-  # for the same.
+  # These of g++ 12 misread what is inlined of kj::Own, kj::Maybe and std::string; clang and the sanitizers look for
+  # the same.
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wimplicit-fallthrough
-                                           $<$<CXX_COMPILER_ID:GNU>:-Wno-nonnull;-Wno-maybe-uninitialized>
+                                           $<$<CXX_COMPILER_ID:GNU>:-Wno-nonnull;-Wno-maybe-uninitialized;-Wno-restrict>
                                            $<$<BOOL:${COVE_WERROR}>:-Werror>)
 endfunction()
 

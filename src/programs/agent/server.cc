@@ -78,7 +78,7 @@ class AgentServer final : public rpc::Agent::Server {
     co_await readiness_.whenReady();
     co_await grown;
     // systemd may have read the old /etc/hostname, and set it, after configure() had set the new one.
-    if (!hostname_.empty()) ::sethostname(hostname_.data(), hostname_.size());
+    if (!hostname_.empty()) check(::sethostname(hostname_.data(), hostname_.size()), "set", "the host name");
     if (!systemd_) co_return;
     // Named first: g++ 12 refuses a list of initializers in the operand of co_await.
     std::vector<std::string> command{"systemctl",   "list-units", "--state=failed", "--plain",
