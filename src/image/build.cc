@@ -146,7 +146,7 @@ co::Co<Image> build(kj::UnixEventPort& port, kj::Timer& timer, Store& store, Os 
   Builder builder = startBuilder(os, options, staging, log);
   co_await followProgress(port, builder.progress, progress);
   Ended ended = co_await whenEnded(port, builder.child);
-  if (!ended.ok()) throw explainFailure(tailOf(log), options.storePath + "/" + key + ".log");
+  if (!ended.ok()) throw explainFailure(ended, tailOf(log), options.storePath + "/" + key + ".log");
   co_return store.commit(std::move(staging));
 }
 

@@ -101,7 +101,7 @@ TEST_F(BuildTest, FailureShowsTheLogAndLeavesNothing) {
   Store store = open();
   Error e = failureOf(start(store));
   EXPECT_THAT(e.message(), HasSubstr("cannot be reached"));
-  EXPECT_THAT(e.message(), HasSubstr(path_ + "/" + key_ + ".log"));
+  EXPECT_THAT(e.hint(), HasSubstr(path_ + "/" + key_ + ".log"));
   EXPECT_THAT(hidden(), IsEmpty());
   builder(good());
   start(store).wait(io_.waitScope);

@@ -97,8 +97,8 @@ void checkPreconditions(const Recipe& recipe, const BuildOptions& options, const
   checkRoom(recipe, options, store);
 }
 
-Error explainFailure(std::string_view log, const std::string& logPath) {
-  const char* reason = nullptr;
+Error explainFailure(const Ended& ended, std::string_view log, const std::string& logPath) {
+  std::string reason = "the builder ended with " + ended.describe();
   std::string hint;
   if (contains(log, "Temporary failure resolving") || contains(log, "Could not resolve") ||
       contains(log, "Could not connect") || contains(log, "Unable to connect") ||
@@ -116,10 +116,9 @@ Error explainFailure(std::string_view log, const std::string& logPath) {
     reason = "no space left";
     hint = "Make room in the state directory, then try again.";
   }
-  std::string tail = escapeForTerminal(lastLines(log), true);
-  return Error(str("cannot build the image", reason != nullptr ? ": " : "", reason != nullptr ? reason : "",
-                   ". The last lines of ", logPath.c_str(), ":\n", tail.c_str()))
-      .hint(std::move(hint));
+  if (!hint.empty()) hint += "\n";
+  hint += "The last lines of " + logPath + ":\n" + escapeForTerminal(lastLines(log), true);
+  return Error(str("cannot build the image: ", reason.c_str())).hint(std::move(hint));
 }
 
 }  // namespace cove::image

@@ -1,5 +1,6 @@
 #include "image/request.h"
 
+#include <csignal>
 #include <gmock/gmock.h>
 
 #include "base/error.h"
@@ -81,18 +82,22 @@ TEST(Recipe, MinimalIsPartOfDefault) {
 }
 
 TEST(Failure, KnownReasonsAreNamedAndTheLogEscaped) {
-  Error e = explainFailure("line one\nE: Failed to fetch http://m/x  Could not connect\n\x1b[31mlast\n",
-                           "/s/k.log");
+  const Ended failed{1, 0};
+  Error e = explainFailure(
+      failed, "line one\nE: Failed to fetch http://m/x  Could not connect\n\x1b[31mlast\n", "/s/k.log");
   EXPECT_THAT(e.message(), HasSubstr("cannot be reached"));
-  EXPECT_THAT(e.message(), HasSubstr("/s/k.log"));
-  EXPECT_THAT(e.message(), HasSubstr("\\x1b[31mlast"));
+  EXPECT_THAT(e.message(), Not(HasSubstr("\n")));
+  EXPECT_THAT(e.hint(), HasSubstr("/s/k.log"));
+  EXPECT_THAT(e.hint(), HasSubstr("\\x1b[31mlast"));
   EXPECT_THAT(e.hint(), HasSubstr("COVE_MIRROR"));
-  EXPECT_THAT(explainFailure("write: No space left on device", "l").message(), HasSubstr("no space left"));
-  EXPECT_THAT(explainFailure("InRelease' is not signed", "l").message(), HasSubstr("signature"));
+  EXPECT_THAT(explainFailure(failed, "write: No space left on device", "l").message(),
+              HasSubstr("no space left"));
+  EXPECT_THAT(explainFailure(failed, "InRelease' is not signed", "l").message(), HasSubstr("signature"));
   std::string many;
   for (int i = 0; i < 100; ++i) many += "line " + std::to_string(i) + "\n";
-  EXPECT_THAT(explainFailure(many, "l").message(), HasSubstr("line 99"));
-  EXPECT_THAT(explainFailure(many, "l").message(), Not(HasSubstr("line 80\n")));
+  EXPECT_THAT(explainFailure(failed, many, "l").hint(), HasSubstr("line 99"));
+  EXPECT_THAT(explainFailure(failed, many, "l").hint(), Not(HasSubstr("line 80\n")));
+  EXPECT_THAT(explainFailure(Ended{0, SIGKILL}, "", "l").message(), HasSubstr("signal 9"));
 }
 
 }  // namespace
