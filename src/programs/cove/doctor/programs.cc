@@ -20,8 +20,7 @@ constexpr const char* kKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg
 
 std::string findProgram(const std::string& name) {
   const char* path = getenv("PATH");
-  // Administrators' directories are not in a user's PATH, but mke2fs is there.
-  std::stringstream directories(std::string(path ? path : "") + ":/usr/sbin:/sbin:/usr/bin:/bin");
+  std::stringstream directories(path ? path : "");
   for (std::string directory; std::getline(directories, directory, ':');) {
     std::string candidate = directory + "/" + name;
     if (!directory.empty() && access(candidate.c_str(), X_OK) == 0) return candidate;
@@ -94,8 +93,12 @@ Check acceleration(const std::string& qemu) {
           "use a host, or for a virtual host a setting of its own host, where KVM runs guests"};
 }
 
-Check tool(const std::string& name, const std::string& purpose, const std::string& package) {
-  std::string path = findProgram(name);
+// `directory`: where alone it is looked for, as the image builder's sandbox has a PATH of its own; empty: in
+// PATH.
+Check tool(const std::string& name, const std::string& purpose, const std::string& package,
+           const std::string& directory = {}) {
+  std::string path = directory.empty() ? findProgram(name) : directory + "/" + name;
+  if (access(path.c_str(), X_OK) != 0) path.clear();
   if (!path.empty()) return {name, Health::kGood, path};
   return {name, Health::kBroken, "not found; it " + purpose, installCommand(package)};
 }
@@ -115,8 +118,9 @@ std::vector<Check> checkPrograms() {
   if (qemu) checks.push_back(acceleration(*qemu));
   checks.push_back(tool("qemu-img", "makes disks", "qemu-utils"));
   checks.push_back(tool("ssh-keygen", "makes the instances' keys", "openssh-client"));
-  checks.push_back(tool("mmdebstrap", "makes images", "mmdebstrap"));
-  checks.push_back(tool("mke2fs", "makes images' file systems", "e2fsprogs"));
+  checks.push_back(tool("mmdebstrap", "makes images", "mmdebstrap", "/usr/bin"));
+  checks.push_back(tool("mke2fs", "makes images' file systems", "e2fsprogs", "/sbin"));
+  checks.push_back(tool("gpgv", "checks Debian's signatures", "gpgv", "/usr/bin"));
   checks.push_back(keyring());
   return checks;
 }
