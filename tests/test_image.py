@@ -100,6 +100,20 @@ def test_next_debian(empty):
     assert version == "13" and int(kernel.split(".")[0]) >= 6
 
 
+@pytest.mark.parametrize("os_name", ["debian:12", "debian:13"])
+def test_minimal(empty, os_name):
+    """Without an ssh server, and 13 with an /etc/ssh all the same: it gets ready, and commands and copies work."""
+    empty("create", "--name", "small", "--variant", "minimal", *SMALL, os_name, timeout=BUILD)
+    empty("start", "small")
+    assert empty.state("small") == "ready"
+    assert empty.sh("small", "command -v sshd || echo none").out == "none"
+    source = empty.root / "file"
+    source.write_bytes(b"content")
+    empty("copy", source, "small:/tmp/file")
+    assert empty.sh("small", "cat /tmp/file").stdout == b"content"
+    assert empty.json("image", "list")[0]["variant"] == "minimal"
+
+
 def test_build_runs_nothing_as_root_of_the_host(empty):
     """The sandbox has a user namespace of its own, as root too."""
     client = empty.popen("image", "pull", OS)
