@@ -106,7 +106,9 @@ Error explainFailure(const Ended& ended, std::string_view log, const std::string
     reason = "the mirror of Debian's archive cannot be reached";
     hint = "Check the network; set http_proxy where a proxy is needed, or COVE_MIRROR for another mirror.";
   }
-  if (contains(log, "is not signed") || contains(log, "BADSIG") || contains(log, "NO_PUBKEY")) {
+  // What was not fetched at all is "not signed" for apt as well.
+  bool fetched = !contains(log, "Failed to fetch");
+  if ((fetched && contains(log, "is not signed")) || contains(log, "BADSIG") || contains(log, "NO_PUBKEY")) {
     reason = "the archive's signature is not valid";
     hint =
         "The mirror, or something on the way to it, changed the archive, or the keys here are too old:\n"

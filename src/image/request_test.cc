@@ -93,6 +93,9 @@ TEST(Failure, KnownReasonsAreNamedAndTheLogEscaped) {
   EXPECT_THAT(explainFailure(failed, "write: No space left on device", "l").message(),
               HasSubstr("no space left"));
   EXPECT_THAT(explainFailure(failed, "InRelease' is not signed", "l").message(), HasSubstr("signature"));
+  EXPECT_THAT(
+      explainFailure(failed, "E: Failed to fetch http://m/x  502\nE: 'x' is not signed", "l").message(),
+      HasSubstr("cannot be reached"));
   std::string many;
   for (int i = 0; i < 100; ++i) many += "line " + std::to_string(i) + "\n";
   EXPECT_THAT(explainFailure(failed, many, "l").hint(), HasSubstr("line 99"));
