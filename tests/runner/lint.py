@@ -50,6 +50,7 @@ def compile_commands(preset: str) -> list[dict]:
 def includes(command: list[str], header: str) -> bool:
     """Whether a source compiled so may include `header`."""
     flags = [f for f in command if f.startswith(("-I", "-std", "-D"))]
+    flags += [f for place, f in enumerate(command) if "-isystem" in command[max(0, place - 1):place + 1]]
     return subprocess.run(["c++", *flags, "-fsyntax-only", "-include", header, "-x", "c++", "/dev/null"],
                           capture_output=True).returncode == 0
 
