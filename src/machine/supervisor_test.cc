@@ -166,6 +166,10 @@ TEST_F(SupervisorTest, AnAgentThatBreaksEverySessionIsAskedLessAndLess) {
 }
 
 TEST_F(SupervisorTest, AnAgentThatAsksAndNeverTakesItsAnswers) {
+#ifdef COVE_SANITIZED
+  GTEST_SKIP()
+      << "KJ 0.9 frees its queue of answers recursively: deeper than a sanitizer's frames fit the stack";
+#endif
   start("hoard");
   io_.provider->getTimer().afterDelay(1500 * kj::MILLISECONDS).wait(io_.waitScope);
   supervisor_->stop(true, 0 * kj::SECONDS).wait(io_.waitScope);
