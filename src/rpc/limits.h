@@ -6,7 +6,7 @@
 
 namespace cove {
 
-inline constexpr size_t kStreamChunk = 64 * 1024;      // bytes of one ByteSink.write
+inline constexpr size_t kStreamChunk = 256 * 1024;     // bytes of one ByteSink.write
 inline constexpr size_t kStreamWindow = 1024 * 1024;   // unacknowledged bytes of one stream
 inline constexpr size_t kStreamWrites = 256;           // its unanswered writes, however small
 inline constexpr size_t kReplayRing = kStreamWindow;   // what a re-attached client can still get

@@ -3,12 +3,16 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <sys/uio.h>
 #include <unistd.h>
 
 namespace cove {
 
 namespace {
 constexpr int kReadsInARow = 32;  // then others get their turn, however much a peer sends
+// Each part of a scattering read from a virtio port is filled from one of its buffers, a page each. Where a
+// part is not full, the read ends.
+constexpr size_t kPortBuffer = 4096;
 
 kj::Exception disconnected(const char* why) {
   return {kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__, kj::str(why)};
@@ -164,15 +168,16 @@ ssize_t Link::readSome() {
   if (!input_.empty()) std::memmove(buffer_.data(), input_.data(), input_.size());
   size_t kept = input_.size();
   size_t direct = 0;
-  iovec parts[2];
+  std::array<iovec, kFrame / kPortBuffer + 2> parts;
   int n = 0;
   if (scanner_.following() && scanner_.payload() > 0) {
     direct = std::min(read_->max - read_->got, scanner_.payload());
-    parts[n++] = {read_->to + read_->got, direct};
+    for (size_t at = 0; at < direct; at += kPortBuffer)
+      parts[n++] = {read_->to + read_->got + at, std::min(direct - at, kPortBuffer)};
   }
   parts[n++] = {buffer_.data() + kept, buffer_.size() - kept};
   ssize_t count;
-  do count = ::readv(fd_.get(), parts, n);
+  do count = ::readv(fd_.get(), parts.data(), n);
   while (count < 0 && errno == EINTR);
   if (count < 0 && errno != EAGAIN) count = 0;  // ECONNRESET and the like
   size_t got = count > 0 ? static_cast<size_t>(count) : 0;
@@ -211,82 +216,42 @@ kj::Promise<void> Link::sendRecord(Record type, uint64_t nonce) {
   return writes_.wrap(kj::Promise<void>(writeBytes({record.begin(), record.end()})));
 }
 
-co::Co<void> Link::writeBytes(std::vector<std::byte> bytes) {
-  iovec part{bytes.data(), bytes.size()};
-  co_await writeVector({&part, 1});
-}
+co::Co<void> Link::writeBytes(std::vector<std::byte> bytes) { co_await writeAll(bytes); }
 
-namespace {
-// The parts of one frame. Small pieces are copied together: each part of a gathering write to a virtio port
-// is a transfer of its own.
-class FrameParts {
- public:
-  void add(const void* data, size_t size) {
-    if (size <= 1024 && staged_ + size <= stage_.size()) {
-      std::byte* at = stage_.data() + staged_;
-      std::memcpy(at, data, size);
-      staged_ += size;
-      if (count_ > 0 &&
-          static_cast<std::byte*>(parts_[count_ - 1].iov_base) + parts_[count_ - 1].iov_len == at) {
-        parts_[count_ - 1].iov_len += size;
-        return;
-      }
-      parts_[count_++] = {at, size};
-    } else {
-      parts_[count_++] = {const_cast<void*>(data), size};
-    }
-  }
-  bool full() const { return count_ + 2 >= parts_.size(); }
-  std::span<iovec> parts() { return {parts_.data(), count_}; }
-  std::byte* header() { return stage_.data(); }
-
- private:
-  std::array<std::byte, 4096> stage_;
-  size_t staged_ = 0;
-  std::array<iovec, 64> parts_;
-  size_t count_ = 0;
-};
-}  // namespace
-
+// A frame is one piece: each part of a gathering write to a virtio port is a transfer of its own, and costs
+// more than to copy it.
 co::Co<void> Link::writeFrames(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) {
-  uint64_t epoch = scanner_.epoch();
+  if (!frame_) frame_ = std::make_unique_for_overwrite<std::byte[]>(kFrame);
   size_t index = 0, offset = 0;
   while (index < pieces.size()) {
-    FrameParts frame;
-    frame.add(encodeHeader(epoch, 0).data(), kFrameHeader);
+    std::byte* payload = frame_.get() + kFrameHeader;
     size_t length = 0;
-    while (index < pieces.size() && length < kFramePayload && !frame.full()) {
+    while (index < pieces.size() && length < kFramePayload) {
       size_t count = std::min(pieces[index].size() - offset, kFramePayload - length);
-      if (count > 0) frame.add(pieces[index].begin() + offset, count);
+      if (count > 0) std::memcpy(payload + length, pieces[index].begin() + offset, count);
       length += count;
       offset += count;
       if (offset == pieces[index].size()) ++index, offset = 0;
     }
     if (length == 0) co_return;
-    auto header = encodeHeader(epoch, static_cast<uint32_t>(length));
-    std::memcpy(frame.header(), header.data(), header.size());
-    frame.add(encodeTrailer(epoch).data(), kFrameTrailer);
-    co_await writeVector(frame.parts());
+    auto header = encodeHeader(scanner_.epoch(), static_cast<uint32_t>(length));
+    auto trailer = encodeTrailer(scanner_.epoch());
+    std::memcpy(frame_.get(), header.data(), header.size());
+    std::memcpy(payload + length, trailer.data(), trailer.size());
+    co_await writeAll({frame_.get(), kFrameHeader + length + kFrameTrailer});
   }
 }
 
-co::Co<void> Link::writeVector(std::span<iovec> parts) {
-  while (!parts.empty()) {
-    ssize_t count = ::writev(fd_.get(), parts.data(), static_cast<int>(parts.size()));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && errno == EAGAIN) {
+co::Co<void> Link::writeAll(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    ssize_t count = ::write(fd_.get(), bytes.data(), bytes.size());
+    if (count >= 0) {
+      bytes = bytes.subspan(static_cast<size_t>(count));
+    } else if (errno == EAGAIN) {
       co_await observer_.whenBecomesWritable();
-      continue;
+    } else if (errno != EINTR) {
+      kj::throwFatalException(disconnected("the channel is closed"));
     }
-    if (count < 0) kj::throwFatalException(disconnected("the channel is closed"));
-    size_t left = static_cast<size_t>(count);
-    while (!parts.empty() && left >= parts.front().iov_len) {
-      left -= parts.front().iov_len;
-      parts = parts.subspan(1);
-    }
-    if (parts.empty()) break;
-    parts.front().iov_base = static_cast<std::byte*>(parts.front().iov_base) + left;
-    parts.front().iov_len -= left;
   }
 }
 

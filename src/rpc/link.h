@@ -5,7 +5,8 @@
 #include <functional>
 #include <kj/async-io.h>
 #include <kj/async-unix.h>
-#include <sys/uio.h>
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "base/fd.h"
@@ -48,7 +49,7 @@ class Link : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   void finishRead(size_t count);
   co::Co<void> writeBytes(std::vector<std::byte> bytes);
   co::Co<void> writeFrames(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces);
-  co::Co<void> writeVector(std::span<iovec> parts);
+  co::Co<void> writeAll(std::span<const std::byte> bytes);
   void taskFailed(kj::Exception&& exception) override;
 
   Fd fd_;
@@ -64,6 +65,7 @@ class Link : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   std::span<const std::byte> input_;  // in buffer_
   Read* read_ = nullptr;
   kj::Own<kj::PromiseFulfiller<void>> demand_;
+  std::unique_ptr<std::byte[]> frame_;  // being written
   kj::Canceler writes_;
   kj::Own<kj::PromiseFulfiller<void>> ended_;
   kj::TaskSet tasks_;

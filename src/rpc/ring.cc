@@ -3,16 +3,19 @@
 #include <algorithm>
 #include <cstring>
 
+#include "rpc/limits.h"
+
 namespace cove {
 
 namespace {
-constexpr size_t kFirst = 64 * 1024;
-constexpr size_t kKept = 256 * 1024;  // by an empty ring: a stream in full flow empties it again and again
+constexpr size_t kFirst = kStreamChunk;
+constexpr size_t kKept = kStreamChunk;  // by an empty ring: a stream in full flow empties it again and again
 }  // namespace
 
-std::span<std::byte> Ring::room(size_t limit) {
-  if (full()) return {};
-  if (end_ - begin_ == size_) grow();
+std::span<std::byte> Ring::room(size_t limit, size_t least) {
+  size_t used = end_ - begin_;
+  if (capacity_ - used < least) return {};
+  while (size_ - used < least) grow();
   size_t at = end_ % size_;
   size_t free = size_ - (end_ - begin_);
   return {data_.get() + at, std::min({limit, free, size_ - at})};

@@ -16,8 +16,9 @@ class Ring {
   uint64_t end() const { return end_; }
   bool full() const { return end_ - begin_ == capacity_; }
 
-  // Room for the next bytes, contiguous, at most `limit`, empty when full; commit() says how many came.
-  std::span<std::byte> room(size_t limit);
+  // Room for the next bytes, contiguous, at most `limit`; commit() says how many came. Empty when fewer than
+  // `least` bytes are free.
+  std::span<std::byte> room(size_t limit, size_t least = 1);
   void commit(size_t count) { end_ += count; }
   // Bytes from `offset` (in [begin, end]), contiguous, at most `limit`.
   std::span<const std::byte> from(uint64_t offset, size_t limit) const;

@@ -13,11 +13,12 @@ namespace cove {
 inline constexpr size_t kFrameHeader = 16;
 inline constexpr size_t kFrameTrailer = 8;
 inline constexpr size_t kRecordSize = 24;
-// A ByteSink.write of kStreamChunk bytes with its envelope is one frame.
-inline constexpr size_t kFramePayload = kStreamChunk + 4096;
+// A whole frame is two transfers of the guest's virtio port, which takes 32 KiB a write (virtio_console.c).
+inline constexpr size_t kFrame = 64 * 1024;
+inline constexpr size_t kFramePayload = kFrame - kFrameHeader - kFrameTrailer;
 // Zeros that end any half frame; a multiple of a header's size, so that whoever was between two frames still
 // is.
-inline constexpr size_t kFlush = (kFramePayload + kFrameHeader + kFrameTrailer + 15) / 16 * 16;
+inline constexpr size_t kFlush = kFrame;
 
 enum class Record : uint64_t {
   kHello = 0x314f4c4c45482163,    // host to agent: begin the epoch `nonce`

@@ -16,6 +16,9 @@ namespace {
 // A writer of small pieces is faster than their way to the sink. So after a short read they gather in the
 // pipe until the sink has acknowledged something (as TCP does it, RFC 896), or this long.
 constexpr auto kGather = 2 * kj::MILLISECONDS;
+// With less room than this, acknowledgements are awaited: else each of them would make room for a small
+// piece.
+constexpr size_t kWorthReading = kStreamChunk / 2;
 }  // namespace
 
 class StreamSender::Impl final : private kj::TaskSet::ErrorHandler {
@@ -84,7 +87,7 @@ class StreamSender::Impl final : private kj::TaskSet::ErrorHandler {
 
   co::Co<void> readLoop() {
     while (!refused_) {
-      auto room = ring_.room(kStreamChunk);
+      auto room = ring_.room(kStreamChunk, kWorthReading);
       if (room.empty()) {
         co_await readerWoken();
         continue;
@@ -95,7 +98,7 @@ class StreamSender::Impl final : private kj::TaskSet::ErrorHandler {
         auto size = static_cast<size_t>(count);
         ring_.commit(size);
         flush();
-        if (size == kStreamChunk && !std::exchange(enlarged_, true)) enlargePipe(source_);
+        if (size >= kDefaultPipe && !std::exchange(enlarged_, true)) enlargePipe(source_);
         if (size < room.size() && gathering_ && sink_ != nullptr)
           co_await readerWoken().exclusiveJoin(port_.getTimer().afterDelay(kGather));
         continue;

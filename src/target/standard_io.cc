@@ -1,9 +1,11 @@
 #include "target/standard_io.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <climits>
-#include <deque>
+#include <optional>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -18,7 +20,41 @@
 namespace cove {
 
 namespace {
-using Chunk = std::array<kj::byte, kStreamChunk>;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+// While others are on their way, small pieces gather for so long (as in rpc/stream_sender.cc).
+constexpr milliseconds kGather{2};
+
+int leftMs(steady_clock::time_point until) {
+  auto left = std::chrono::ceil<milliseconds>(until - steady_clock::now());
+  return static_cast<int>(std::max(left.count(), milliseconds::rep{0}));
+}
+
+struct Chunk {
+  std::array<kj::byte, kStreamChunk> bytes;
+  bool atEnd = false;
+};
+
+// Reads up to a chunk: waits for the first byte, then `gather` at most for the others. 0 at the end, which an
+// error is as well, and when `stop` becomes readable.
+size_t fill(Chunk& chunk, int fd, int stop, milliseconds gather) {
+  size_t got = 0;
+  std::optional<steady_clock::time_point> until;
+  while (!chunk.atEnd && got < chunk.bytes.size()) {
+    pollfd polled[] = {{fd, POLLIN, 0}, {stop, POLLIN, 0}};
+    int ready = ::poll(polled, 2, until ? leftMs(*until) : -1);
+    if (polled[1].revents != 0) return 0;
+    if (ready == 0) break;
+    ssize_t count = ready > 0 ? ::read(fd, chunk.bytes.data() + got, chunk.bytes.size() - got) : -1;
+    if (count > 0)
+      got += static_cast<size_t>(count);
+    else if (count == 0 || (errno != EINTR && errno != EAGAIN))
+      chunk.atEnd = true;  // kept: a terminal says it once
+    if (got > 0 && !until) until = steady_clock::now() + gather;
+  }
+  return got;
+}
 
 // Reads when there is something to read, so that it can be stopped in between.
 class Input {
@@ -32,21 +68,13 @@ class Input {
     uint64_t one = 1;
     [[maybe_unused]] ssize_t written = ::write(stop_->get(), &one, sizeof one);
   }
-  // Bytes read, now in data(); 0 at the end, which an error is as well.
-  kj::Promise<ssize_t> read() {
-    return thread_.run([fd = fd_, chunk = chunk_, stop = stop_]() -> ssize_t {
-      for (;;) {
-        pollfd polled[] = {{fd, POLLIN, 0}, {stop->get(), POLLIN, 0}};
-        if (::poll(polled, 2, -1) < 0 && errno != EINTR) return 0;
-        if (polled[1].revents != 0) return 0;
-        if (polled[0].revents == 0) continue;
-        ssize_t count = ::read(fd, chunk->data(), chunk->size());
-        if (count >= 0) return count;
-        if (errno != EINTR && errno != EAGAIN) return 0;
-      }
+  // Bytes read, now in data(); 0 at the end.
+  kj::Promise<ssize_t> read(milliseconds gather) {
+    return thread_.run([fd = fd_, chunk = chunk_, stop = stop_, gather] {
+      return static_cast<ssize_t>(fill(*chunk, fd, stop->get(), gather));
     });
   }
-  kj::ArrayPtr<const kj::byte> data(size_t size) const { return kj::arrayPtr(chunk_->data(), size); }
+  kj::ArrayPtr<const kj::byte> data(size_t size) const { return kj::arrayPtr(chunk_->bytes.data(), size); }
 
  private:
   int fd_;
@@ -55,21 +83,55 @@ class Input {
   HelperThread thread_;
 };
 
+// What was sent and not acknowledged yet.
+class InFlight final : private kj::TaskSet::ErrorHandler {
+ public:
+  bool empty() const { return writes_ == 0; }
+  void add(kj::Promise<void> write, size_t size) {
+    ++writes_;
+    bytes_ += size;
+    tasks_.add(write.then([this, size] {
+      --writes_;
+      bytes_ -= size;
+      if (waiting_ && !full()) waiting_->fulfill();
+    }));
+  }
+  // There is room for a chunk. Fails when a write has failed.
+  kj::Promise<void> whenRoom() {
+    KJ_IF_MAYBE (e, failure_) return kj::cp(*e);
+    if (!full()) return kj::READY_NOW;
+    auto room = kj::newPromiseAndFulfiller<void>();
+    waiting_ = kj::mv(room.fulfiller);
+    return kj::mv(room.promise);
+  }
+
+ private:
+  bool full() const { return bytes_ + kStreamChunk > kStreamWindow || writes_ >= kStreamWrites; }
+  void taskFailed(kj::Exception&& e) override {
+    if (waiting_) waiting_->reject(kj::cp(e));
+    failure_ = kj::mv(e);
+  }
+
+  size_t writes_ = 0, bytes_ = 0;
+  kj::Maybe<kj::Exception> failure_;
+  kj::Own<kj::PromiseFulfiller<void>> waiting_;
+  kj::TaskSet tasks_{*this};
+};
+
 co::Co<void> pumpInput(kj::UnixEventPort& port, int fd, rpc::ByteSink::Client sink, uint64_t offset) {
   Input input(port, fd);
-  std::deque<kj::Promise<void>> unacknowledged;
+  InFlight inFlight;
   for (;;) {
-    ssize_t count = co_await input.read();
+    milliseconds gather = inFlight.empty() ? milliseconds{0} : kGather;
+    ssize_t count = co_await input.read(gather);
     if (count <= 0) break;
     auto size = static_cast<size_t>(count);
     auto request = sink.writeRequest(capnp::MessageSize{size / sizeof(capnp::word) + 16, 0});
     request.setOffset(offset);
     request.setData(input.data(size));
     offset += size;
-    unacknowledged.push_back(request.send().ignoreResult().eagerlyEvaluate(nullptr));
-    if (unacknowledged.size() < kStreamWindow / kStreamChunk) continue;
-    co_await unacknowledged.front();
-    unacknowledged.pop_front();
+    inFlight.add(request.send().ignoreResult(), size);
+    co_await inFlight.whenRoom();
   }
   auto end = sink.endRequest();
   end.setSize(offset);

@@ -161,6 +161,7 @@ void serveAgent(const Fd& notify) {
   // Streams take and return messages all the time. Memory that goes back to the kernel in between comes again
   // page by page, zeroed, which costs an emulated processor more than the stream itself.
   ::mallopt(M_TRIM_THRESHOLD, kIdleMemory);
+  ::mallopt(M_MMAP_THRESHOLD, kIdleMemory);
   kj::AsyncIoContext io = kj::setupAsyncIo();
   kj::Promise<void>(serveEpochs(io.unixEventPort, notify)).wait(io.waitScope);
   throw Error("the port to the host ended");
