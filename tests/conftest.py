@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -30,6 +31,8 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_sessionstart(session):
+    # Who runs this in the background ignores SIGINT, and every program that we start would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not (BIN / "cove").exists():
         pytest.exit(f"there is no {BIN}/cove: build first, or name the directory with COVE_BIN", returncode=3)
 
