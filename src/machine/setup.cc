@@ -15,8 +15,8 @@ constexpr const char* kKernelArguments = "console=ttyS0 quiet loglevel=3 panic=-
 // An emulated machine's TSC is one clock for all of its processors, but the kernel believes that of no AMD
 // processor without being told. Without it every look at the clock reads a register of an emulated timer.
 // And its timer interrupts come late on a loaded host, which the kernel would take for a broken timer: it
-// panics.
-constexpr const char* kEmulatedArguments = " tsc=reliable no_timer_check";
+// panics. Why without randomized addresses: docs/decisions/no-aslr-when-emulated.md.
+constexpr const char* kEmulatedArguments = " tsc=reliable no_timer_check norandmaps";
 }  // namespace
 
 VmSetup readSetup(const Fd& config, Fd instanceDir, Fd imageDir) {
