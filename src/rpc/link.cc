@@ -5,6 +5,7 @@
 #include <cstring>
 #include <sys/uio.h>
 #include <unistd.h>
+#include <utility>
 
 namespace cove {
 
@@ -100,7 +101,7 @@ void Link::endEpoch() {
   if (!inEpoch_) return;
   inEpoch_ = false;
   scanner_.lose();
-  writes_.cancel(disconnected("the channel's epoch has ended"));
+  dropWrites("the channel's epoch has ended");
   if (read_ != nullptr) finishRead(0);
   if (ended_) ended_->fulfill();
   if (demand_) demand_->fulfill();
@@ -206,40 +207,56 @@ kj::Promise<void> Link::sendOpening(Record type, uint64_t nonce) {
   std::vector<std::byte> bytes(kFlush);
   auto record = encodeRecord(type, nonce);
   bytes.insert(bytes.end(), record.begin(), record.end());
-  writes_.cancel(disconnected("the channel begins anew"));
+  dropWrites("the channel begins anew");
   return writes_.wrap(kj::Promise<void>(writeBytes(std::move(bytes))));
 }
 
 kj::Promise<void> Link::sendRecord(Record type, uint64_t nonce) {
   auto record = encodeRecord(type, nonce);
-  writes_.cancel(disconnected("the channel begins anew"));
+  dropWrites("the channel begins anew");
   return writes_.wrap(kj::Promise<void>(writeBytes({record.begin(), record.end()})));
 }
 
 co::Co<void> Link::writeBytes(std::vector<std::byte> bytes) { co_await writeAll(bytes); }
 
-// A frame is one piece: each part of a gathering write to a virtio port is a transfer of its own, and costs
-// more than to copy it.
-co::Co<void> Link::writeFrames(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) {
-  if (!frame_) frame_ = std::make_unique_for_overwrite<std::byte[]>(kFrame);
-  size_t index = 0, offset = 0;
-  while (index < pieces.size()) {
-    std::byte* payload = frame_.get() + kFrameHeader;
-    size_t length = 0;
-    while (index < pieces.size() && length < kFramePayload) {
-      size_t count = std::min(pieces[index].size() - offset, kFramePayload - length);
-      if (count > 0) std::memcpy(payload + length, pieces[index].begin() + offset, count);
-      length += count;
-      offset += count;
-      if (offset == pieces[index].size()) ++index, offset = 0;
-    }
-    if (length == 0) co_return;
-    auto header = encodeHeader(scanner_.epoch(), static_cast<uint32_t>(length));
-    auto trailer = encodeTrailer(scanner_.epoch());
-    std::memcpy(frame_.get(), header.data(), header.size());
-    std::memcpy(payload + length, trailer.data(), trailer.size());
-    co_await writeAll({frame_.get(), kFrameHeader + length + kFrameTrailer});
+co::Co<void> Link::writeFrames(FrameQueue::Pieces pieces) {
+  size_t offset = 0;
+  while (pieces.size() > 0) {
+    if (queue_.full()) co_await whenRoom();
+    queue_.add(scanner_.epoch(), pieces, offset);
+    startFlushing();
   }
+}
+
+kj::Promise<void> Link::whenRoom() {
+  auto room = kj::newPromiseAndFulfiller<void>();
+  room_ = kj::mv(room.fulfiller);
+  return kj::mv(room.promise);
+}
+
+void Link::startFlushing() {
+  if (std::exchange(flushing_, true)) return;
+  flusher_ = flush().eagerlyEvaluate([this](kj::Exception&&) {
+    flushing_ = false;  // so that it is not destroyed in its own callback
+    endEpoch();
+  });
+}
+
+co::Co<void> Link::flush() {
+  while (!queue_.empty()) {
+    auto othersDone = kj::evalLast([] {});
+    if (!queue_.full()) co_await othersDone;
+    std::span<const std::byte> frames = queue_.take();
+    if (room_) room_->fulfill();
+    co_await writeAll(frames);
+  }
+  flushing_ = false;
+}
+
+void Link::dropWrites(const char* why) {
+  writes_.cancel(disconnected(why));
+  if (std::exchange(flushing_, false)) flusher_ = nullptr;
+  queue_.clear();
 }
 
 co::Co<void> Link::writeAll(std::span<const std::byte> bytes) {

@@ -5,12 +5,12 @@
 #include <functional>
 #include <kj/async-io.h>
 #include <kj/async-unix.h>
-#include <memory>
 #include <span>
 #include <vector>
 
 #include "base/fd.h"
 #include "rpc/co.h"
+#include "rpc/frame_queue.h"
 #include "rpc/scanner.h"
 
 namespace cove {
@@ -48,7 +48,11 @@ class Link : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   void answerRead();
   void finishRead(size_t count);
   co::Co<void> writeBytes(std::vector<std::byte> bytes);
-  co::Co<void> writeFrames(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces);
+  co::Co<void> writeFrames(FrameQueue::Pieces pieces);
+  kj::Promise<void> whenRoom();
+  void startFlushing();
+  co::Co<void> flush();
+  void dropWrites(const char* why);
   co::Co<void> writeAll(std::span<const std::byte> bytes);
   void taskFailed(kj::Exception&& exception) override;
 
@@ -65,8 +69,11 @@ class Link : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   std::span<const std::byte> input_;  // in buffer_
   Read* read_ = nullptr;
   kj::Own<kj::PromiseFulfiller<void>> demand_;
-  std::unique_ptr<std::byte[]> frame_;  // being written
   kj::Canceler writes_;
+  FrameQueue queue_;
+  kj::Own<kj::PromiseFulfiller<void>> room_;
+  bool flushing_ = false;
+  kj::Promise<void> flusher_ = nullptr;
   kj::Own<kj::PromiseFulfiller<void>> ended_;
   kj::TaskSet tasks_;
 };
