@@ -59,6 +59,13 @@ TEST_F(Commands, InterruptedWhileItIsMade) {
   }
 }
 
+TEST_F(Commands, LeadingOptionsHideNoMistake) {
+  for (const char* option : {"--quiet", "-q", "--tty=false"})
+    EXPECT_THAT(daemon_.cove({option, "craete"}).err, HasSubstr("create")) << option;
+  EXPECT_THAT(daemon_.cove({"--quiet"}).err, HasSubstr("Commands:"));
+  EXPECT_EQ(daemon_.cove({"--quiet", "info", "web", "--format", "{{.Name}}"}).out, "web\n");
+}
+
 TEST_F(Commands, InterruptedWhileItStarts) {
   for (const char* command : {"run", "start"}) {
     auto result = daemon_.cove({command, "--name", "slow", "debian:12"}, "", SIGTERM, "slow");

@@ -64,20 +64,19 @@ int runCommand(const Command& command, const std::vector<std::string>& words) {
   return action->run(context);
 }
 
-// Options of every command may also stand before it.
-void moveLeadingOptions(std::vector<std::string>& words) {
-  size_t count = 0;
-  while (count < words.size() && (words[count] == "-q" || words[count] == "--quiet" ||
-                                  words[count] == "--tty" || words[count].starts_with("--tty="))) {
-    ++count;
-  }
-  Found found = findCommand({words.begin() + count, words.end()});
-  size_t options = count;
-  std::rotate(words.begin(), words.begin() + options, words.begin() + options + found.words);
+// Options of every command may also stand before it. Takes them from the front of `words`.
+std::vector<std::string> takeLeadingOptions(std::vector<std::string>& words) {
+  auto isOption = [](const std::string& word) {
+    return word == "-q" || word == "--quiet" || word == "--tty" || word.starts_with("--tty=");
+  };
+  auto end = std::find_if_not(words.begin(), words.end(), isOption);
+  std::vector<std::string> options(words.begin(), end);
+  words.erase(words.begin(), end);
+  return options;
 }
 
 int dispatch(std::vector<std::string> words) {
-  moveLeadingOptions(words);
+  std::vector<std::string> options = takeLeadingOptions(words);
   if (words.empty()) {
     writeErr(overview());
     return static_cast<int>(Exit::kUsage);
@@ -87,6 +86,7 @@ int dispatch(std::vector<std::string> words) {
   Found found = findCommand(words);
   if (!found.command) throw unknownCommand(words);
   words.erase(words.begin(), words.begin() + found.words);
+  words.insert(words.begin(), options.begin(), options.end());
   try {
     return runCommand(*found.command, words);
   } catch (const Interrupted& interrupted) {
