@@ -61,6 +61,11 @@ Argument& Arguments::positional(std::string_view name, std::string& text, std::s
       name, [&text](const std::string& given) { text = given; }, help);
 }
 
+Argument& Arguments::instance(std::string& name) {
+  auto take = [&name](const std::string& text) { name = instanceName("NAME", text); };
+  return positional("NAME", take, "the instance").completes(Completion::kInstance);
+}
+
 void Arguments::command(std::vector<std::string>& words, std::string_view help) {
   command_ = &words;
   commandHelp_ = help;

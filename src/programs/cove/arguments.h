@@ -65,6 +65,8 @@ class Arguments {
   Argument& option(std::string_view name, std::string_view value, std::string& text, std::string_view help);
   Argument& positional(std::string_view name, Argument::Take take, std::string_view help);
   Argument& positional(std::string_view name, std::string& text, std::string_view help);
+  // NAME, an instance that there is.
+  Argument& instance(std::string& name);
   // The words after `--`.
   void command(std::vector<std::string>& words, std::string_view help);
 

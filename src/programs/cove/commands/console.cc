@@ -51,12 +51,7 @@ co::Co<void> sendTyped(kj::UnixEventPort& port, Fd typed, rpc::ByteSink::Client 
 
 class Console final : public Action {
  public:
-  void declare(Arguments& arguments) override {
-    arguments
-        .positional(
-            "NAME", [this](const std::string& text) { name_ = instanceName("NAME", text); }, "the instance")
-        .completes(Completion::kInstance);
-  }
+  void declare(Arguments& arguments) override { arguments.instance(name_); }
 
   int run(Context& context) override {
     auto session = Session::connect(context, name_);

@@ -16,10 +16,7 @@ that failed, its sizes, its directory on the host, its image, and the configurat
 class Info final : public Action {
  public:
   void declare(Arguments& arguments) override {
-    arguments
-        .positional(
-            "NAME", [this](const std::string& text) { name_ = instanceName("NAME", text); }, "the instance")
-        .completes(Completion::kInstance);
+    arguments.instance(name_);
     output_.declare(arguments);
   }
 

@@ -47,10 +47,7 @@ class LinePrinter {
 class Logs final : public Action {
  public:
   void declare(Arguments& arguments) override {
-    arguments
-        .positional(
-            "NAME", [this](const std::string& text) { name_ = instanceName("NAME", text); }, "the instance")
-        .completes(Completion::kInstance);
+    arguments.instance(name_);
     arguments.flag("--follow", follow_, "go on with what is added").brief('f');
     arguments.flag("--serial", serial_, "what the guest wrote to its serial console");
   }

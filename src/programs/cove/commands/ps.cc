@@ -25,10 +25,7 @@ status. Whoever was attached to it loses it. Exit statuses are as in `cove run`.
 class Ps final : public Action {
  public:
   void declare(Arguments& arguments) override {
-    arguments
-        .positional(
-            "NAME", [this](const std::string& text) { name_ = instanceName("NAME", text); }, "the instance")
-        .completes(Completion::kInstance);
+    arguments.instance(name_);
     output_.declare(arguments);
   }
 
@@ -67,10 +64,7 @@ class Ps final : public Action {
 class Attach final : public Action {
  public:
   void declare(Arguments& arguments) override {
-    arguments
-        .positional(
-            "NAME", [this](const std::string& text) { name_ = instanceName("NAME", text); }, "the instance")
-        .completes(Completion::kInstance);
+    arguments.instance(name_);
     arguments.positional(
         "ID", [this](const std::string& text) { id_ = numberValue("ID", text, 0, UINT64_MAX); },
         "number of the command in cove ps");

@@ -23,10 +23,7 @@ Standard input is read whether the command wants it or not, as ssh does: in a lo
 class Shell final : public Action {
  public:
   void declare(Arguments& arguments) override {
-    arguments
-        .positional(
-            "NAME", [this](const std::string& text) { name_ = instanceName("NAME", text); }, "the instance")
-        .completes(Completion::kInstance);
+    arguments.instance(name_);
     words_.declare(arguments);
     arguments.flag("--early", early_, "do not wait until everything in the machine is started");
   }

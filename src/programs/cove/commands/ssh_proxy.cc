@@ -16,10 +16,7 @@ constexpr const char* kSshServer = "tcp:127.0.0.1:22";
 // the supervisor, so that no port is open on the host.
 class SshProxy final : public Action {
  public:
-  void declare(Arguments& arguments) override {
-    arguments.positional(
-        "NAME", [this](const std::string& text) { name_ = instanceName("NAME", text); }, "the instance");
-  }
+  void declare(Arguments& arguments) override { arguments.instance(name_); }
 
   int run(Context& context) override {
     auto session = Session::connect(context, name_);
