@@ -59,6 +59,16 @@ TEST_F(Commands, InterruptedWhileItIsMade) {
   }
 }
 
+TEST_F(Commands, InterruptedTheyWaitUntilItIsUndoneWhateverItsName) {
+  for (const char* name : {"fresh", "named"}) {
+    std::vector<std::string> words = {"run", "long:1"};
+    if (std::string(name) == "named") words.insert(words.end(), {"--name", name});
+    auto result = daemon_.cove(words, "", SIGINT, name);
+    EXPECT_EQ(result.ended.signal, SIGINT) << result.err;
+    EXPECT_THAT(daemon_.calls(), testing::EndsWith(std::string("undone ") + name + "\n"));
+  }
+}
+
 TEST_F(Commands, LeadingOptionsHideNoMistake) {
   for (const char* option : {"--quiet", "-q", "--tty=false"})
     EXPECT_THAT(daemon_.cove({option, "craete"}).err, HasSubstr("create")) << option;

@@ -86,6 +86,8 @@ class Service final : public rpc::Daemon::Server {
     std::string name = add("run", context.getParams().getSpec());
     context.allowCancellation();
     if (name.starts_with("stuck")) return kj::NEVER_DONE;
+    if (context.getParams().getSpec().getOs() == "long:1")
+      return kj::Promise<void>(kj::NEVER_DONE).attach(kj::defer([this, name] { undo(name); }));
     instances_[name] = true;
     context.getResults().setName(name);
     context.getResults().setSocket(introduce(name));
@@ -122,7 +124,14 @@ class Service final : public rpc::Daemon::Server {
   kj::Promise<void> list(ListContext context) override {
     auto list = context.getResults().initInstances(instances_.size());
     unsigned at = 0;
-    for (const auto& [name, running] : instances_) describe(list[at++], name, running);
+    for (const auto& [name, running] : instances_) {
+      describe(list[at], name, running);
+      if (undoing_.count(name) > 0) {
+        list[at].initSpec().setEphemeral(true);
+        list[at].setOperation("deleting");
+      }
+      ++at;
+    }
     return kj::READY_NOW;
   }
   kj::Promise<void> info(InfoContext context) override {
@@ -138,6 +147,15 @@ class Service final : public rpc::Daemon::Server {
     info.setName(name);
     info.initVm().setState(running ? rpc::VmState::READY : rpc::VmState::STOPPED);
     info.setDirectory(state_.path + "/" + name);
+  }
+  void undo(const std::string& name) {
+    undoing_.insert_or_assign(name, io_.provider->getTimer()
+                                        .afterDelay(300 * kj::MILLISECONDS)
+                                        .then([this, name] {
+                                          instances_.erase(name);
+                                          note("undone " + name);
+                                        })
+                                        .eagerlyEvaluate(nullptr));
   }
   void note(const std::string& line) {
     if (!line.starts_with(' '))
@@ -168,6 +186,7 @@ class Service final : public rpc::Daemon::Server {
   std::string log_;
   rpc::Target::Client target_;
   std::map<std::string, bool> instances_ = {{"web", true}, {"off", false}};
+  std::map<std::string, kj::Promise<void>> undoing_;
   std::vector<kj::Own<Connection>> sessions_;
 };
 

@@ -11,7 +11,8 @@ namespace cove::cli {
 class FakeDaemon {
  public:
   // Sets COVE_HOME and XDG_RUNTIME_DIR. Instances at first: "web" (ready), "off" (stopped). Of new ones, the
-  // names say what becomes of them: "slow…" never gets ready, "bad…" fails, "stuck…" is never created.
+  // names say what becomes of them: "slow…" never gets ready, "bad…" fails, "stuck…" is never created. A run
+  // of "long:1" ends only with its caller, and undoing it takes a while.
   FakeDaemon();
   ~FakeDaemon();
 

@@ -12,11 +12,31 @@ namespace {
 constexpr auto kDiscardLimit = 20 * kj::SECONDS;
 constexpr auto kUndoneInterval = 50 * kj::MILLISECONDS;
 
+bool lists(rpc::Daemon::ListResults::Reader results, const std::string& name) {
+  for (auto info : results.getInstances())
+    if (info.getName() == name) return true;
+  return false;
+}
+
+// That there is no such instance is no failure: an ephemeral one is also deleted at the end of its lease.
 kj::Promise<void> deleteByForce(rpc::Daemon::Client daemon, const std::string& name) {
   auto request = daemon.deleteRequest();
   request.setName(name);
   request.setForce(true);
-  return request.send().ignoreResult();
+  return request.send().ignoreResult().catch_([daemon, name](kj::Exception&& failure) mutable {
+    return daemon.listRequest().send().then([name, failure = kj::mv(failure)](auto&& response) mutable {
+      if (lists(response, name)) kj::throwFatalException(kj::mv(failure));
+    });
+  });
+}
+
+// What a dropped call began is undone before the daemon reads the next one, but for the deletion of an
+// ephemeral instance, whose name we may not know. Waiting for another's as well does no harm.
+bool isUndoing(Context& context) {
+  auto response = context.wait(context.daemon().listRequest().send());
+  for (auto info : response.getInstances())
+    if (info.getSpec().getEphemeral() && info.getOperation() == "deleting") return true;
+  return false;
 }
 
 }  // namespace
@@ -25,7 +45,7 @@ std::string createInstance(Context& context, const InstanceOptions& options) {
   auto request = context.daemon().createRequest();
   options.describe(request.initSpec(), false);
   request.setProgress(context.progressClient());
-  std::string name = undoneOnInterrupt(context, options.name, [&] {
+  std::string name = undoneOnInterrupt(context, [&] {
     auto response = context.wait(request.send());
     return std::string(response.getName().cStr());
   });
@@ -41,18 +61,22 @@ void startInstance(Context& context, const std::string& name, bool early) {
   Session::connect(context, name)->target(early);
 }
 
-void awaitUndone(Context& context, const std::string& name) noexcept {
+void stopInstance(Context& context, const std::string& name, bool force, uint64_t timeoutMs) {
+  context.progress().show("stopping " + name);
+  auto request = context.daemon().stopRequest();
+  request.setName(name);
+  request.setForce(force);
+  request.setTimeoutMs(timeoutMs);
+  context.wait(request.send());
+}
+
+void awaitUndone(Context& context) noexcept {
   auto& timer = context.io().provider->getTimer();
   auto end = timer.now() + kDiscardLimit;
   try {
-    while (timer.now() < end) {
-      auto request = context.daemon().infoRequest();
-      request.setName(name);
-      context.wait(request.send());  // until there is no such instance
-      context.wait(timer.afterDelay(kUndoneInterval));
-    }
+    while (isUndoing(context) && timer.now() < end) context.wait(timer.afterDelay(kUndoneInterval));
   } catch (...) {
-    return;  // that, a second Ctrl-C, or no daemon: nothing to wait for
+    return;  // a second Ctrl-C, or no daemon: nothing to wait for
   }
 }
 
@@ -82,6 +106,10 @@ User guestUser(Context& context, const std::string& name) {
   auto user = response.getInfo().getSpec().getUser();
   if (user.getUid() == 0) return {"root", "/root"};
   return {cove::str(user.getName()), cove::str("/home/", user.getName())};
+}
+
+bool isInstance(Context& context, const std::string& name) {
+  return lists(context.wait(context.daemon().listRequest().send()), name);
 }
 
 bool isRunning(Context& context, const std::string& name) {

@@ -13,6 +13,11 @@ std::string createInstance(Context& context, const InstanceOptions& options);
 // Starts it and waits until it is ready, or up when `early`. Running already is no error.
 void startInstance(Context& context, const std::string& name, bool early);
 
+// How long a guest may take to shut down where the user does not say.
+inline constexpr uint64_t kStopTimeoutMs = 60'000;
+// Shuts it down, or switches it off, and waits for that. One that does not run is no error.
+void stopInstance(Context& context, const std::string& name, bool force, uint64_t timeoutMs = kStopTimeoutMs);
+
 // Deletes it, running or not, and waits for that, but no longer than `limit` and not beyond a second Ctrl-C.
 // Never throws: tells the user what is left, if anything is.
 void discardInstance(Context& context, const std::string& name) noexcept;
@@ -28,21 +33,23 @@ auto discardOnFailure(Context& context, const std::string& name, F body) {
   }
 }
 
-// Waits until the daemon has undone what the end of a call made it drop, so that the name is free again.
-void awaitUndone(Context& context, const std::string& name) noexcept;
+// Waits until the daemon has undone what the end of a call made it drop, so that nothing of it is left when
+// cove ends. Never throws; as above, no longer than a limit and not beyond a second Ctrl-C.
+void awaitUndone(Context& context) noexcept;
 
-// Runs `body`, a call that makes the instance `name` ("": the daemon chooses); interrupted, waits as above.
+// Runs `body`, a call that makes an instance; interrupted, waits as above.
 template <typename F>
-auto undoneOnInterrupt(Context& context, const std::string& name, F body) {
+auto undoneOnInterrupt(Context& context, F body) {
   try {
     return body();
   } catch (const Interrupted&) {
-    if (!name.empty()) awaitUndone(context, name);
+    awaitUndone(context);
     throw;
   }
 }
 
 // What the daemon knows of it.
+bool isInstance(Context& context, const std::string& name);
 bool isRunning(Context& context, const std::string& name);
 
 // The user that was made in its guest for whoever made the instance.

@@ -10,26 +10,16 @@ Stops an instance as `cove stop` does and starts it again as `cove start` does. 
 started.
 )";
 
-constexpr uint64_t kStopTimeoutMs = 60'000;
-
 class Restart final : public Action {
  public:
   void declare(Arguments& arguments) override {
-    arguments
-        .positional(
-            "NAME", [this](const std::string& text) { name_ = instanceName("NAME", text); }, "the instance")
-        .completes(Completion::kInstance);
+    arguments.instance(name_);
     arguments.flag("--force", force_, "switch it off instead of shutting it down").brief('f');
     arguments.flag("--early", early_, "return as soon as commands can run in it");
   }
 
   int run(Context& context) override {
-    context.progress().show("stopping " + name_);
-    auto request = context.daemon().stopRequest();
-    request.setName(name_);
-    request.setForce(force_);
-    request.setTimeoutMs(kStopTimeoutMs);
-    context.wait(request.send());
+    stopInstance(context, name_, force_);
     startInstance(context, name_, early_);
     return 0;
   }

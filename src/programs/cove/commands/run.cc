@@ -43,7 +43,7 @@ class Run final : public Action {
     options_.describe(request.initSpec(), true);
     request.setProgress(context.progressClient());
     rpc::Socket::Client socket = nullptr;
-    std::string name = undoneOnInterrupt(context, options_.name, [&] {
+    std::string name = undoneOnInterrupt(context, [&] {
       auto response = context.wait(request.send());
       socket = response.getSocket();
       return std::string(response.getName().cStr());
@@ -84,12 +84,8 @@ class Run final : public Action {
 
   // In order, as the end of the lease would switch it off. The daemon may be another than at the start.
   void shutDown(Context& context, const std::string& name) {
-    constexpr uint64_t kLimitMs = 60'000;
-    context.progress().show("stopping " + name);
-    auto request = context.reconnect().stopRequest();
-    request.setName(name);
-    request.setTimeoutMs(kLimitMs);
-    context.wait(request.send());
+    context.reconnect();
+    stopInstance(context, name, false);
     context.say(str("kept as ", name, "; to go on: cove start ", name));
   }
 

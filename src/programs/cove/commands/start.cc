@@ -26,19 +26,11 @@ class Start final : public Action {
 
   int run(Context& context) override {
     bool isNew = options_.any() || options_.os.find(':') != std::string::npos;
-    if (!isNew && !isInstance(context)) isNew = namesOs();
+    if (!isNew && !isInstance(context, options_.os)) isNew = namesOs();
     return isNew ? startNew(context) : startExisting(context, instanceName("NAME", options_.os));
   }
 
  private:
-  bool isInstance(Context& context) const {
-    auto response = context.wait(context.daemon().listRequest().send());
-    for (auto info : response.getInstances()) {
-      if (options_.os == info.getName().cStr()) return true;
-    }
-    return false;
-  }
-
   // "debian-12" is debian:12 where no instance has that name; any other name is meant to be an instance's.
   bool namesOs() const {
     size_t dash = options_.os.rfind('-');
@@ -58,17 +50,10 @@ class Start final : public Action {
     try {
       startInstance(context, name, early_);
     } catch (const Interrupted&) {
-      if (!ran) stopAgain(context, name);
+      if (!ran) stopInstance(context, name, true);
       throw;
     }
     return 0;
-  }
-
-  static void stopAgain(Context& context, const std::string& name) {
-    auto request = context.daemon().stopRequest();
-    request.setName(name);
-    request.setForce(true);
-    context.wait(request.send());
   }
 
   InstanceOptions options_;

@@ -1,5 +1,5 @@
 #include "cove/commands/all.h"
-#include "cove/context.h"
+#include "cove/lifecycle.h"
 
 namespace cove::cli {
 
@@ -13,15 +13,10 @@ plug does: what programs in it had not written is lost.
 Stopping an instance that does not run is no error.
 )";
 
-constexpr uint64_t kDefaultTimeoutMs = 60'000;
-
 class Stop final : public Action {
  public:
   void declare(Arguments& arguments) override {
-    arguments
-        .positional(
-            "NAME", [this](const std::string& text) { name_ = instanceName("NAME", text); }, "the instance")
-        .completes(Completion::kInstance);
+    arguments.instance(name_);
     arguments.flag("--force", force_, "switch it off at once").brief('f');
     arguments.option(
         "--timeout", "TIME",
@@ -30,19 +25,14 @@ class Stop final : public Action {
   }
 
   int run(Context& context) override {
-    context.progress().show("stopping " + name_);
-    auto request = context.daemon().stopRequest();
-    request.setName(name_);
-    request.setForce(force_);
-    request.setTimeoutMs(timeoutMs_);
-    context.wait(request.send());
+    stopInstance(context, name_, force_, timeoutMs_);
     return 0;
   }
 
  private:
   std::string name_;
   bool force_ = false;
-  uint64_t timeoutMs_ = kDefaultTimeoutMs;
+  uint64_t timeoutMs_ = kStopTimeoutMs;
 };
 
 }  // namespace
