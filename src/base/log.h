@@ -10,6 +10,9 @@
 
 namespace cove {
 
+// Now, as logs have it: "2026-01-31T23:59:59.999Z".
+std::string timestamp();
+
 enum class Level { kDebug, kInfo, kWarning, kError };
 
 class Log {

@@ -1,46 +1,15 @@
 #include "machine/event_log.h"
 
-#include <ctime>
 #include <nlohmann/json.hpp>
 
-#include "base/text.h"
+#include "base/log.h"
+#include "rpc/state_name.h"
 
 namespace cove {
 
 namespace {
 constexpr size_t kLimit = 1 << 20;
-
-std::string timestamp() {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  tm parts{};
-  ::gmtime_r(&now.tv_sec, &parts);
-  char text[64];
-  size_t n = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-  std::snprintf(text + n, sizeof text - n, ".%03ldZ", now.tv_nsec / 1'000'000);
-  return text;
-}
 }  // namespace
-
-const char* stateName(rpc::VmState state) {
-  switch (state) {
-    case rpc::VmState::STARTING:
-      return "starting";
-    case rpc::VmState::UP:
-      return "up";
-    case rpc::VmState::READY:
-      return "ready";
-    case rpc::VmState::STOPPING:
-      return "stopping";
-    case rpc::VmState::STOPPED:
-      return "stopped";
-    case rpc::VmState::FAILED:
-      return "failed";
-    case rpc::VmState::PAUSED:
-      return "paused";
-  }
-  return "unknown";
-}
 
 EventLog::EventLog(const Fd& instanceDir) : file_(instanceDir, "ha.stdout.log", kLimit) {}
 

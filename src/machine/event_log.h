@@ -15,6 +15,4 @@ class EventLog {
   RotatedFile file_;
 };
 
-const char* stateName(rpc::VmState state);
-
 }  // namespace cove

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "hypervisor/qemu.h"
 #include "machine/testing/machine_files.h"
+#include "rpc/state_name.h"
 
 namespace cove {
 namespace {

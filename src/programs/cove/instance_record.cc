@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "cove/session.h"
+#include "rpc/state_name.h"
 
 namespace cove::cli {
 
@@ -30,7 +31,8 @@ Record instanceRecord(rpc::InstanceInfo::Reader info, time_t now) {
   uint64_t memory = uint64_t{spec.getMemoryMiB()} << 20;
   return {
       {"name", cove::str(info.getName()), "NAME"},
-      {"state", info.getCreated() ? "created" : stateName(vm.getState()), "STATE", describeState(info)},
+      {"state", std::string(info.getCreated() ? "created" : stateName(vm.getState())), "STATE",
+       describeState(info)},
       {"os", cove::str(spec.getOs()), "OS"},
       {"cpus", int64_t{spec.getCpus()}, "CPUS"},
       {"memory", int64_t(memory), "MEMORY", formatSize(memory)},

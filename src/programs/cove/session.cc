@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "rpc/co.h"
+#include "rpc/state_name.h"
 
 namespace cove::cli {
 
@@ -111,26 +112,6 @@ Error guestError(const kj::Exception& exception) {
   std::string advice = error.hint();
   if (!advice.empty()) error.hint("The guest says: " + escapeForTerminal(advice));
   return error.status(Exit::kFailed);
-}
-
-std::string stateName(rpc::VmState state) {
-  switch (state) {
-    case rpc::VmState::STARTING:
-      return "starting";
-    case rpc::VmState::UP:
-      return "up";
-    case rpc::VmState::READY:
-      return "ready";
-    case rpc::VmState::STOPPING:
-      return "stopping";
-    case rpc::VmState::STOPPED:
-      return "stopped";
-    case rpc::VmState::FAILED:
-      return "failed";
-    case rpc::VmState::PAUSED:
-      return "paused";
-  }
-  return "unknown";
 }
 
 std::string describeState(rpc::InstanceInfo::Reader info) {

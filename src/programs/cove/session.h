@@ -41,8 +41,6 @@ auto fromGuest(Wait&& wait) {
   }
 }
 
-// "ready", "starting"…
-std::string stateName(rpc::VmState state);
 // The state as a user reads it: "created" for an instance that never ran, "ready (degraded)", "failed".
 std::string describeState(rpc::InstanceInfo::Reader info);
 
