@@ -1,10 +1,9 @@
 #include "image/os.h"
 
 #include <algorithm>
-#include <numeric>
-#include <utility>
 
 #include "base/error.h"
+#include "base/suggest.h"
 #include "base/text.h"
 
 namespace cove::image {
@@ -18,7 +17,7 @@ struct Release {
 };
 constexpr Release kReleases[] = {{"debian", "12", "bookworm"}, {"debian", "13", "trixie"}};
 constexpr const char* kVariants[] = {"default", "minimal"};
-constexpr size_t kLongestName = 64;  // what is longer is no name, and is not compared with any
+constexpr size_t kLongestName = 64;  // what is longer is no name
 
 std::string join(const std::vector<std::string>& words) {
   std::string result;
@@ -26,29 +25,12 @@ std::string join(const std::vector<std::string>& words) {
   return result;
 }
 
-// Levenshtein's distance.
-size_t distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), 0);
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j)
-      diagonal = std::exchange(
-          row[j], std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1] ? 1 : 0)}));
-  }
-  return row.back();
-}
-
 Error unknown(std::string_view kind, std::string_view text, const std::vector<std::string>& known) {
   std::string shown = escapeForTerminal(text.substr(0, kLongestName));
   if (text.size() > kLongestName) shown += "…";
   Error error(str("unknown ", kind.data(), " \"", shown.c_str(), "\"; known: ", join(known).c_str()));
   error.status(Exit::kUsage);
-  if (text.empty() || text.size() > kLongestName) return error;
-  auto nearest = std::min_element(known.begin(), known.end(), [&](const auto& a, const auto& b) {
-    return distance(text, a) < distance(text, b);
-  });
-  if (distance(text, *nearest) <= 2) error.hint(str("Did you mean ", nearest->c_str(), "?"));
+  error.hint(didYouMean(text, known));
   return error;
 }
 
