@@ -1,7 +1,10 @@
 // coved: the daemon. Started by a client (programs/cove/daemon_start.h), which tells it the state directory
 // and a pipe for "R" (it listens) or "E" and a reason.
-#include <CLI/CLI.hpp>
+#include <charconv>
 #include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <getopt.h>
 #include <kj/async-unix.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -66,20 +69,47 @@ int serve(const std::string& home, Fd ready) {
   }
 }
 
+struct Options {
+  std::string home;
+  int ready = -1;
+  bool version = false;
+};
+
+// nullopt: not understood; getopt or the usage line says so.
+std::optional<Options> parse(int argc, char** argv) {
+  constexpr option kOptions[] = {{"home", required_argument, nullptr, 'h'},
+                                 {"ready", required_argument, nullptr, 'r'},
+                                 {"version", no_argument, nullptr, 'v'},
+                                 {}};
+  Options options;
+  bool valid = true;
+  for (int letter; (letter = ::getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
+    if (letter == 'h') options.home = optarg;
+    if (letter == 'v') options.version = true;
+    if (letter == '?') valid = false;
+    if (letter != 'r') continue;
+    const char* end = optarg + std::strlen(optarg);
+    auto result = std::from_chars(optarg, end, options.ready);
+    valid = valid && result.ec == std::errc() && result.ptr == end && options.ready > 2;
+  }
+  if (valid && optind == argc && (options.version || !options.home.empty())) return options;
+  std::fputs(
+      "coved: the daemon of cove, started by it when needed\n"
+      "usage: coved --home DIRECTORY [--ready DESCRIPTOR]\n",
+      stderr);
+  return std::nullopt;
+}
+
 }  // namespace
 }  // namespace cove
 
 int main(int argc, char** argv) {
-  CLI::App app("coved: the daemon of cove, started by it when needed");
-  std::string home;
-  int ready = -1;
-  app.add_option("--home", home, "state directory")->required();
-  app.add_option("--ready", ready, "descriptor to answer on when it listens");
-  app.set_version_flag("--version", std::string(cove::version()));
-  CLI11_PARSE(app, argc, argv);
-  if (ready >= 0 && ::fcntl(ready, F_SETFD, FD_CLOEXEC) != 0) {
+  auto options = cove::parse(argc, argv);
+  if (!options) return static_cast<int>(cove::Exit::kUsage);
+  if (options->version) return std::printf("%s\n", std::string(cove::version()).c_str()) < 0 ? 1 : 0;
+  if (options->ready >= 0 && ::fcntl(options->ready, F_SETFD, FD_CLOEXEC) != 0) {
     std::perror("coved: --ready");
-    return 2;
+    return static_cast<int>(cove::Exit::kUsage);
   }
-  return cove::serve(home, cove::Fd(ready));
+  return cove::serve(options->home, cove::Fd(options->ready));
 }
