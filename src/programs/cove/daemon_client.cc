@@ -108,34 +108,22 @@ class DaemonStarter {
         throw Error(str("the running daemon speaks protocol ", hello.getProtocol(), ", this program ",
                         static_cast<uint32_t>(rpc::PROTOCOL)))
             .hint("End it when its machines may be left alone:\n  cove daemon stop");
-      co_return isNewerBuild(installedBuild(), std::string(hello.getBuildId())) ? Greeting::kOutdated
-                                                                                : Greeting::kFine;
+      bool outdated = DaemonClient::isOutdated(hello.getBuildId().cStr());
+      co_return outdated ? Greeting::kOutdated : Greeting::kFine;
     } catch (const kj::Exception& e) {
       if (!isDisconnected(e)) throw;
     }
     co_return Greeting::kEnding;
   }
 
-  // An older daemon that does nothing gives way to the installed one.
+  // An older daemon that does nothing gives way to the installed one; another is good enough, and no command
+  // speaks of it on a stderr that may be another program's: `daemon state` does.
   co::Co<bool> replace(DaemonClient& client) {
     auto state = co_await limited(client.daemon().stateRequest().send());
     auto info = state.getInfo();
-    if (info.getMachines() > 0 || info.getOperations().size() > 0 || info.getClients() > 1) {
-      notice_(str("warning: the running daemon is older than this program (", info.getBuildId().cStr(),
-                  "); it is replaced when its machines have ended, or by: cove daemon stop"));
-      co_return false;
-    }
+    if (info.getMachines() > 0 || info.getOperations().size() > 0 || info.getClients() > 1) co_return false;
     co_await shutDown(client);
     co_return true;
-  }
-
-  // The build that a start would run now.
-  static std::string installedBuild() {
-    try {
-      return buildIdOf(programPath("coved"));
-    } catch (const Error&) {
-      return "";  // none beside us: whatever runs is new enough
-    }
   }
 
   kj::Promise<bool> endsWithin(kj::Duration limit, const Fd& process) {
@@ -170,6 +158,14 @@ kj::Promise<bool> DaemonClient::stop(kj::AsyncIoContext& io) {
   auto starter = kj::heap<DaemonStarter>(io, printNotice);
   kj::Promise<bool> promise = starter->stop();
   return promise.attach(kj::mv(starter));
+}
+
+bool DaemonClient::isOutdated(std::string_view buildId) {
+  try {
+    return isNewerBuild(buildIdOf(programPath("coved")), buildId);
+  } catch (const Error&) {
+    return false;  // none beside us: whatever runs is new enough
+  }
 }
 
 void DaemonClient::printNotice(std::string_view line) {

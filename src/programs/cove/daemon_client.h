@@ -22,7 +22,7 @@ enum class Autostart {
 
 class DaemonClient {
  public:
-  // Receives lines for the user ("starting daemon…", a warning about versions), without "cove: " and newline.
+  // Receives lines for the user ("starting daemon…"), without "cove: " and newline.
   using Notice = std::function<void(std::string_view)>;
 
   // Null only for Autostart::kNo. `io` outlives the client. Blocks up to the start's time limit (30 s) where
@@ -34,6 +34,9 @@ class DaemonClient {
   static kj::Promise<bool> stop(kj::AsyncIoContext& io);
   // "cove: LINE" on stderr.
   static void printNotice(std::string_view line);
+  // Whether a start would now run a newer build than the daemon's. It serves all the same, and gives way to
+  // the next command that finds it doing nothing.
+  static bool isOutdated(std::string_view buildId);
 
   rpc::Daemon::Client daemon() const { return daemon_; }
   // Resolves when the daemon is gone (killed, or ended by itself).

@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::string_view kStateHelp = R"(
 Prints what the daemon is doing: its process, version, socket, log, the machines that run, operations under way
-and the time until it ends by itself when it stays unused. It never starts one: where none runs it says so, with
+and the time until it ends by itself when it stays unused. A daemon that is older than the installed program goes
+on while machines run, and gives way to a newer one when nothing does. It never starts one: where none runs it says so, with
 exit status 1.
 )";
 
@@ -36,10 +37,13 @@ class DaemonState final : public Action {
     for (auto operation : info.getOperations()) operations.emplace_back(operation.cStr());
     auto idle = int64_t(info.getIdleLeftMs() / 1000);
     auto limit = int64_t(info.getIdleTimeoutMs() / 1000);
+    bool outdated = DaemonClient::isOutdated(info.getBuildId().cStr());
+    std::string advice = "yes: replaced when nothing runs, or by: cove daemon stop";
     writeOut(output_.single({
         {"pid", int64_t{info.getPid()}, "PID"},
         {"version", cove::str(info.getVersion()), "Version"},
         {"buildId", cove::str(info.getBuildId()), "Build"},
+        {"outdated", outdated, outdated ? "Older than cove" : nullptr, advice},
         {"stateDirectory", cove::str(info.getStateDirectory()), "State directory"},
         {"socket", cove::str(info.getSocket()), "Socket"},
         {"log", cove::str(info.getLog()), "Log"},
