@@ -1,6 +1,7 @@
 #include "instance/operations.h"
 
 #include <cerrno>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
@@ -35,8 +36,13 @@ InstanceRecord recordOf(const std::string& arguments) {
   return record;
 }
 
-// Where an instance's directory waits for its removal. No name of an instance begins so.
+// An instance's directory while it is made, and while it waits for its removal. No name of an instance begins
+// so.
+std::string nurseryOf(const InstanceRecord& record) { return ".new-" + record.id; }
 std::string graveOf(const InstanceRecord& record) { return ".deleted-" + record.id; }
+
+// In the directory: whose it is.
+constexpr const char* kIdFile = "id";
 
 }  // namespace
 
@@ -45,11 +51,36 @@ Fd InstanceOperations::openDir(const std::string& name) const {
 }
 
 kj::Promise<void> InstanceOperations::makeDir(const InstanceRecord& record) {
-  check(::mkdirat(state_.fd.get(), record.name().c_str(), 0700), "make the directory",
-        str(state_.path, "/", record.name()));
-  return runForked(port_, "write cove.yaml", [this, record] {
-    writeFileAtomic(openDir(record.name()), "cove.yaml", describeSpec(record.spec), 0600);
+  std::string name = nurseryOf(record);
+  check(::mkdirat(state_.fd.get(), name.c_str(), 0700), "make the directory", str(state_.path, "/", name));
+  return runForked(port_, "write cove.yaml", [this, record, name] {
+    Fd dir = openDir(name);
+    writeFileAtomic(dir, kIdFile, record.id + "\n", 0600);
+    writeFileAtomic(dir, "cove.yaml", describeSpec(record.spec), 0600);
   });
+}
+
+// Takes the name only where nothing has it: what another made there meanwhile is not ours to use or remove.
+kj::Promise<void> InstanceOperations::placeDir(const InstanceRecord& record) {
+  std::string path = str(state_.path, "/", record.name());
+  if (::renameat2(state_.fd.get(), nurseryOf(record).c_str(), state_.fd.get(), record.name().c_str(),
+                  RENAME_NOREPLACE) != 0)
+    throw sysError("make the directory", path);
+  check(::fsync(state_.fd.get()), "flush", state_.path);
+  return kj::READY_NOW;
+}
+
+// Back to where discard() finds it, if it is there, and ours.
+void InstanceOperations::withdrawDir(const InstanceRecord& record) {
+  std::string id;
+  try {
+    id = readAll(openBeneath(state_.fd, record.name() + "/" + kIdFile, O_RDONLY), 64, kIdFile);
+  } catch (const Error&) {
+    return;  // not there, or without an id
+  }
+  if (id != record.id + "\n") return;
+  check(::renameat(state_.fd.get(), record.name().c_str(), state_.fd.get(), nurseryOf(record).c_str()),
+        "rename", record.name());
 }
 
 // What was made by other programs survives a power failure too, before the row says that it is there.
@@ -62,20 +93,20 @@ kj::Promise<void> InstanceOperations::flushDir(const std::string& name) {
   });
 }
 
-void InstanceOperations::discard(const std::string& name) { image::removeTree(state_.fd, name); }
-
 Operation InstanceOperations::create(const InstanceRecord& record) {
   Operation operation;
   operation.kind = kCreate;
   operation.subject = record.name();
   operation.arguments = argumentsOf(record);
   operation.policy = Operation::Policy::kUndo;
-  const std::string& name = record.name();
+  std::string dir = nurseryOf(record);
   operation.steps = {
-      {"directory", [this, record] { return makeDir(record); }, [this, name] { discard(name); }},
-      {"key", [this, name] { return makeKeyPair(port_, openDir(name), "cove-" + name); }},
-      {"disk", [this, record] { return makeDisk(port_, openDir(record.name()), record.spec.diskBytes); }},
-      {"flush", [this, name] { return flushDir(name); }}};
+      {"directory", [this, record] { return makeDir(record); },
+       [this, dir] { image::removeTree(state_.fd, dir); }},
+      {"key", [this, record, dir] { return makeKeyPair(port_, openDir(dir), "cove-" + record.name()); }},
+      {"disk", [this, record, dir] { return makeDisk(port_, openDir(dir), record.spec.diskBytes); }},
+      {"flush", [this, dir] { return flushDir(dir); }},
+      {"place", [this, record] { return placeDir(record); }, [this, record] { withdrawDir(record); }}};
   operation.atEnd = [this, record] { records_.insert(record); };
   return operation;
 }

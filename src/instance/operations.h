@@ -13,7 +13,8 @@ class InstanceOperations {
   InstanceOperations(kj::UnixEventPort& port, const StateDir& state, Records& records)
       : port_(port), state_(state), records_(records) {}
 
-  // Directory, cove.yaml, key pair and disk, then the row. Undone when it cannot be finished.
+  // Directory, cove.yaml, key pair and disk, under another name until they are complete; then the row. Undone
+  // when it cannot be finished; a directory of that name that another made is left alone.
   Operation create(const InstanceRecord& record);
   // The row first, so that the name is free and nothing can use it; then the files. Finished in any case.
   Operation remove(const InstanceRecord& record);
@@ -25,7 +26,8 @@ class InstanceOperations {
  private:
   kj::Promise<void> makeDir(const InstanceRecord& record);
   kj::Promise<void> flushDir(const std::string& name);
-  void discard(const std::string& name);
+  kj::Promise<void> placeDir(const InstanceRecord& record);
+  void withdrawDir(const InstanceRecord& record);
 
   kj::UnixEventPort& port_;
   const StateDir& state_;

@@ -91,7 +91,7 @@ TEST(Operations, CreateMakesWhatItSays) {
 }
 
 TEST(Operations, KilledCreateLeavesNothing) {
-  for (size_t point = 0; point < 8; ++point) {
+  for (size_t point = 0; point < 10; ++point) {
     TemporaryState state;
     Ended ended = inDaemon(
         state, [&](OneDaemon& s) { s.perform(dyingAt(s.operations.create(sampleRecord()), point)); });
@@ -101,6 +101,28 @@ TEST(Operations, KilledCreateLeavesNothing) {
     OneDaemon daemon(state);
     EXPECT_FALSE(daemon.records.find("web")) << point;
     daemon.perform(daemon.operations.create(sampleRecord()));  // the name is free again
+  }
+}
+
+TEST(Operations, CreateLeavesAForeignDirectoryAlone) {
+  TemporaryState state;
+  ASSERT_EQ(::mkdir(state.path("web").c_str(), 0700), 0);
+  OneDaemon daemon(state);
+  EXPECT_THROW(daemon.perform(daemon.operations.create(sampleRecord())), kj::Exception);
+  EXPECT_THAT(strangers(state), testing::ElementsAre("web"));
+  EXPECT_FALSE(daemon.records.find("web"));
+  EXPECT_THAT(daemon.journal.interrupted(), testing::IsEmpty());
+}
+
+TEST(Operations, KilledCreateLeavesAForeignDirectoryAlone) {
+  for (size_t point = 0; point < 9; ++point) {
+    TemporaryState state;
+    Ended ended = inDaemon(
+        state, [&](OneDaemon& s) { s.perform(dyingAt(s.operations.create(sampleRecord()), point)); });
+    ASSERT_EQ(ended.signal, SIGKILL) << point;
+    ASSERT_EQ(::mkdir(state.path("web").c_str(), 0700), 0) << point;
+    EXPECT_TRUE(inDaemon(state, [](OneDaemon& s) { s.recover(); }).ok()) << point;
+    EXPECT_THAT(strangers(state), testing::ElementsAre("web")) << point;
   }
 }
 
