@@ -55,6 +55,7 @@ class Instances {
     std::shared_ptr<std::string> reason = std::make_shared<std::string>();  // of its end, once it has ended
   };
   class Discard;
+    std::string sshHostKey = "";  // that ssh.config was written with
 
   // instances.cc
   std::string freeName(const image::Os& os) const;

@@ -76,17 +76,20 @@ void Instances::recordEnd(const InstanceRecord& record, const VmState& last) {
                     last.reason);
 }
 
-// The host key is what ssh.config waits for.
+// The host key is what ssh.config waits for. Where it cannot be written, the next status tries again.
 void Instances::onStatus(const std::string& id, const VmState& state) {
-  if (state.sshHostKey.empty()) return;
+  auto machine = machines_.find(id);
+  if (machine == machines_.end() || state.sshHostKey == machine->second.sshHostKey) return;
   for (const InstanceRecord& record : records_.all()) {
     if (record.id != id || record.spec.ephemeral) continue;
     SshAccess access{record.name(), str(state_.path, "/", record.name()), record.spec.user.name,
                      state.sshHostKey, programPath("cove")};
     std::string what = "write ssh.config of " + record.name();
-    inBackground(runForked(io_.unixEventPort, what,
-                           [this, access] { writeSshConfig(operations_.openDir(access.name), access); }),
-                 what);
+    auto write = [this, access] { writeSshConfig(operations_.openDir(access.name), access); };
+    auto written = [this, id, key = access.hostKey] {
+      if (auto still = machines_.find(id); still != machines_.end()) still->second.sshHostKey = key;
+    };
+    inBackground(runForked(io_.unixEventPort, what, write).then(written), what);
   }
 }
 
