@@ -102,6 +102,7 @@ co::Co<Instances::Running> Instances::run(InstanceSpec spec, image::ProgressCall
 }
 
 co::Co<void> Instances::start(std::string name) {
+  co_await settle(name);
   InstanceRecord record = records_.get(name);
   if (find(record) == nullptr) co_await launch(std::move(record));
 }
@@ -120,13 +121,23 @@ co::Co<rpc::Socket::Client> Instances::connect(std::string name) {
 co::Co<void> Instances::stop(std::string name, bool force, uint64_t timeoutMs) {
   InstanceRecord record = records_.get(name);
   if (find(record) == nullptr) co_return;
-  auto entry = activity_.begin("stopping", name);
+  // Two may stop it: the second has less patience.
+  std::optional<Activity::Entry> entry;
+  if (activity_.of(name) != "stopping") entry.emplace(activity_.begin("stopping", name));
   co_await halt(std::move(record), force, timeoutMs);
 }
 
 co::Co<void> Instances::remove(std::string name, bool force) {
+  std::string id = records_.get(name).id;
+  if (!activity_.of(name).empty()) {
+    if (force) co_await halt(records_.get(name), true, 0);
+    co_await settle(name);
+    auto left = records_.find(name);
+    if (!left || left->id != id) co_return;  // the other was a deletion
+  }
   InstanceRecord record = records_.get(name);
-  if (find(record) != nullptr && !force)
+  Machine* machine = find(record);
+  if (machine != nullptr && !machine->link->state().ended() && !force)
     throw Error(str("cannot delete ", name, ": it is running"))
         .hint(str("Stop it first, or delete it nevertheless:\n  cove delete --force ", name));
   auto entry = activity_.begin("deleting", name);
@@ -140,8 +151,9 @@ co::Co<void> Instances::erase(InstanceRecord record) {
 
 // The end of an ephemeral instance, at whatever point it is.
 co::Co<void> Instances::discard(std::string name) {
+  if (!activity_.of(name).empty()) co_await settle(name);
   auto record = records_.find(name);
-  if (!record || !record->spec.ephemeral || activity_.of(name) == "deleting") co_return;
+  if (!record || !record->spec.ephemeral) co_return;
   auto entry = activity_.begin("deleting", name);
   if (find(*record) == nullptr) co_await endStray(*record);
   co_await erase(*record);

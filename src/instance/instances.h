@@ -28,7 +28,8 @@ class Instances {
 
   // Dropping the promise undoes it. Returns the name.
   co::Co<std::string> create(InstanceSpec spec, image::ProgressCallback progress);
-  // Answered when the supervisor runs; at once if it does already. Not to be dropped.
+  // Answered when the supervisor runs; at once if it does already. A machine that is ending is waited for,
+  // and started again. Not to be dropped.
   co::Co<void> start(std::string name);
   struct Running {
     std::string name;
@@ -39,7 +40,8 @@ class Instances {
   co::Co<rpc::Socket::Client> connect(std::string name);
   // Answered when the machine has ended; at once if none runs.
   co::Co<void> stop(std::string name, bool force, uint64_t timeoutMs);
-  // Refused while it runs, unless `force`. Not to be dropped.
+  // Refused while it runs, unless `force`. What is under way with it is waited for, but for the patience of
+  // another's stop where `force`. Not to be dropped.
   co::Co<void> remove(std::string name, bool force);
   co::Co<void> keep(std::string name);
 
@@ -53,9 +55,9 @@ class Instances {
     kj::Own<kj::PromiseFulfiller<void>> end;
     kj::ForkedPromise<void> ended;
     std::shared_ptr<std::string> reason = std::make_shared<std::string>();  // of its end, once it has ended
+    std::string sshHostKey = "";  // that ssh.config was written with
   };
   class Discard;
-    std::string sshHostKey = "";  // that ssh.config was written with
 
   // instances.cc
   std::string freeName(const image::Os& os) const;
@@ -70,6 +72,7 @@ class Instances {
   co::Co<void> launch(InstanceRecord record);
   co::Co<rpc::Socket::Client> introduce(InstanceRecord record, bool lease);
   co::Co<void> halt(InstanceRecord record, bool force, uint64_t timeoutMs);
+  co::Co<void> settle(std::string name);
   co::Co<void> endStray(InstanceRecord record);
   bool adopt(const InstanceRecord& record);
   void watch(const InstanceRecord& record, std::unique_ptr<SupervisorLink> link);

@@ -20,6 +20,7 @@ namespace {
 constexpr kj::Duration kStopMargin = 30 * kj::SECONDS;
 constexpr kj::Duration kDefaultStop = 90 * kj::SECONDS;
 constexpr kj::Duration kEndPause = 5 * kj::SECONDS;  // until the end of an unreachable supervisor is seen
+constexpr kj::Duration kSettlePause = 50 * kj::MILLISECONDS;
 constexpr int kStrayLooks = 500;
 constexpr kj::Duration kStrayPause = 20 * kj::MILLISECONDS;
 
@@ -132,6 +133,25 @@ co::Co<void> Instances::halt(InstanceRecord record, bool force, uint64_t timeout
     return kj::NEVER_DONE;
   });
   co_await ended.exclusiveJoin(kj::mv(late));
+}
+
+// Waits until nothing is under way with the instance, and its machine is not just ending: then it runs (a guest
+// that rebooted), or it does not, or there is no such instance any more.
+co::Co<void> Instances::settle(std::string name) {
+  auto& timer = io_.provider->getTimer();
+  kj::TimePoint late = timer.now() + kDefaultStop + kStopMargin;
+  for (;;) {
+    auto record = records_.find(name);
+    if (!record) co_return;
+    Machine* machine = find(*record);
+    std::string verb = activity_.of(name);
+    if (verb.empty() && (machine == nullptr || !machine->link->state().leaving())) co_return;
+    if (timer.now() > late)
+      throw Error(str("cannot go on with ", name, ": ", verb.empty() ? "stopping" : verb,
+                      " it does not come to an end"))
+          .hint(str("Switch it off:\n  cove stop --force ", name));
+    co_await timer.afterDelay(kSettlePause);
+  }
 }
 
 // A supervisor that was started but not recorded: the daemon, or the call, ended in between.

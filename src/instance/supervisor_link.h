@@ -26,6 +26,8 @@ struct VmState {
   int32_t qemuPid = 0;
 
   bool ended() const { return state == rpc::VmState::STOPPED || state == rpc::VmState::FAILED; }
+  // On its way out, or out with its supervisor still there. A guest that reboots comes back from it.
+  bool leaving() const { return state == rpc::VmState::STOPPING || ended(); }
   static VmState read(rpc::VmStatus::Reader reader);
   void write(rpc::VmStatus::Builder builder) const;
 };
