@@ -97,6 +97,7 @@ co::Co<void> AgentSession::configure(Epoch& epoch) {
   epoch.target = target.getTarget();
   events_.up();
   kj::Promise<void> keyKnown = kj::Promise<void>(learnHostKey(epoch)).eagerlyEvaluate(nullptr);
+  kj::Promise<void> stopping = kj::Promise<void>(hearStopping(epoch)).eagerlyEvaluate(nullptr);
   auto readyAnswer = epoch.agent.waitReadyRequest().send();
   co_await kj::mv(keyKnown);
   auto ready = co_await within<capnp::Response<rpc::Agent::WaitReadyResults>>(
@@ -119,6 +120,16 @@ co::Co<void> AgentSession::learnHostKey(Epoch& epoch) {
     failure = currentError().message();
   }
   if (!failure.empty()) events_.warning("no ssh: " + escapeForTerminal(failure.substr(0, kReason)));
+}
+
+// An agent that cannot say so leaves us with what QEMU says, a moment later.
+co::Co<void> AgentSession::hearStopping(Epoch& epoch) {
+  try {
+    co_await epoch.agent.waitStoppingRequest().send();
+    events_.stopping();
+  } catch (...) {
+    co_return;
+  }
 }
 
 co::Co<void> AgentSession::serveEpoch() {

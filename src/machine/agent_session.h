@@ -28,6 +28,7 @@ class AgentSession {
     std::function<void()> up;  // configured, has a Target
     std::function<void(bool degraded, std::vector<std::string> failed)> ready;
     std::function<void(std::string key)> hostKey;  // before ready(); empty: it has no ssh server
+    std::function<void()> stopping;                // its init shuts down, it says
     std::function<void(std::string what)> warning;
     std::function<void(std::string why)> lost;  // up to now it answered
   };
@@ -49,6 +50,7 @@ class AgentSession {
   co::Co<void> serveEpoch();
   co::Co<void> configure(Epoch& epoch);
   co::Co<void> learnHostKey(Epoch& epoch);
+  co::Co<void> hearStopping(Epoch& epoch);
 
   kj::UnixEventPort& eventPort_;
   Fd port_;

@@ -115,6 +115,10 @@ void Supervisor::startSession(Fd agentPort) {
   events.hostKey = [this](std::string key) {
     status_.change([&](MachineStatus& s) { s.sshHostKey = std::move(key); });
   };
+  events.stopping = [this] {
+    guestStops_ = true;
+    showState();
+  };
   events.warning = [this](std::string what) { log_.warning(what); };
   events.lost = [this](std::string why) { log_.warning(why); };
   agent_ =
@@ -158,6 +162,7 @@ co::Co<void> Supervisor::restartGuest() {
     co_return;
   }
   log_.info("the guest restarts");
+  guestStops_ = false;
   console_->forgetPanic();
   agent_->forget();
   status_.change([](MachineStatus& s) {
@@ -298,8 +303,9 @@ void Supervisor::setPhase(State phase) {
 
 void Supervisor::showState() {
   if (ended_) return;
-  status_.change([this](MachineStatus& s) {
-    s.state = pause_.empty() ? phase_ : State::PAUSED;
+  State state = guestStops_ ? State::STOPPING : phase_;
+  status_.change([this, state](MachineStatus& s) {
+    s.state = pause_.empty() ? state : State::PAUSED;
     s.reason = pause_;
   });
 }

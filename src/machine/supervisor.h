@@ -85,6 +85,7 @@ class Supervisor {
 
   State phase_ = State::STARTING;  // as if there were no pause
   std::string pause_;              // why it is paused, "" when it is not
+  bool guestStops_ = false;        // so its agent says: shown, and nothing else
   std::string failure_;
   std::string complaints_;  // the tail of QEMU's stderr
   bool ephemeral_;

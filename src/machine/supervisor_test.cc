@@ -207,6 +207,22 @@ TEST_F(SupervisorTest, ARebootIsStartingAgain) {
   expectState(State::READY);
 }
 
+TEST_F(SupervisorTest, AShutdownThatTheGuestAnnouncesIsShownAndNoMore) {
+  start("says-it-stops");
+  expectState(State::READY);
+  expectState(State::STOPPING);
+  supervisor_->target(false).wait(io_.waitScope);
+  supervisor_->stop(false, 0 * kj::SECONDS).wait(io_.waitScope);
+  expectState(State::STOPPED);
+}
+
+TEST_F(SupervisorTest, AnAnnouncedRebootIsNoEnd) {
+  start("says-it-stops-and-reboots");
+  expectState(State::STOPPING);
+  expectState(State::STARTING);
+  expectState(State::READY);
+}
+
 TEST_F(SupervisorTest, WithoutALeaseAnEphemeralMachineEnds) {
   start("good", true);
   expectState(State::STOPPED);

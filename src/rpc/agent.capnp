@@ -29,4 +29,6 @@ interface Agent {
   # Starts an orderly shutdown; the machine's end is the answer that counts.
   sshHostKey @4 () -> (publicKey :Text);
   # "ssh-ed25519 AAAA…"; the key is made when there is none. Empty where the guest has no ssh server.
+  waitStopping @5 ();
+  # Answered when the guest's init says that it shuts down, be it to start again.
 }

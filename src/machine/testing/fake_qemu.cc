@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <unistd.h>
+#include <utility>
 
 #include "base/fd.h"
 #include "base/text.h"
@@ -41,10 +42,12 @@ class Qemu {
   void onCommand(const nlohmann::json& command);
   const std::string& mode() const { return mode_; }
   kj::Timer& timer() { return io_.provider->getTimer(); }
+  bool stoppedBefore() { return std::exchange(stopped_, true); }
 
  private:
   kj::AsyncIoContext& io_;
   std::string mode_;
+  bool stopped_ = false;
   Fd control_{kQemuControl}, console_{kQemuConsole};
 };
 
@@ -88,6 +91,15 @@ class FakeAgent final : public rpc::Agent::Server {
     if (qemu_.mode() == "reboot-once") qemu_.shutDown("guest-reset");
     return kj::READY_NOW;
   }
+  kj::Promise<void> waitStopping(WaitStoppingContext) override {
+    if (!qemu_.mode().starts_with("says-it-stops") || qemu_.stoppedBefore()) return kj::NEVER_DONE;
+    if (qemu_.mode() == "says-it-stops-and-reboots")
+      reboot_ = qemu_.timer()
+                    .afterDelay(500 * kj::MILLISECONDS)
+                    .then([this] { qemu_.shutDown("guest-reset"); })
+                    .eagerlyEvaluate(nullptr);
+    return qemu_.timer().afterDelay(200 * kj::MILLISECONDS);
+  }
   kj::Promise<void> powerOff(PowerOffContext) override {
     if (qemu_.mode() != "no-poweroff") qemu_.shutDown("guest-shutdown");
     return kj::READY_NOW;
@@ -101,6 +113,7 @@ class FakeAgent final : public rpc::Agent::Server {
  private:
   struct FakeTarget final : rpc::Target::Server {};
   Qemu& qemu_;
+  kj::Promise<void> reboot_ = nullptr;
 };
 
 // Questions to a host that serves nothing, which are never finished, so that their answers pile up there.

@@ -35,6 +35,7 @@ void bootInto(char** arguments) {
   if (init.systemd) {
     notify = bindNotifySocket();
     writeCommandsUnit();
+    writeStoppingUnit();
     ensureMachineId();
   }
   startRespawner(arguments, [&] { serveAgent(notify); });

@@ -41,12 +41,7 @@ bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0;
 void killGroup(const std::string& group) { writeAll(openFile(group + "/cgroup.kill", O_WRONLY), "1", group); }
 }  // namespace
 
-void writeCommandsUnit() {
-  replaceFile(makeDirectory("run/systemd/system"), kUnitName, kUnit, 0644);
-  Fd wants = makeDirectory("run/systemd/system/sysinit.target.wants");
-  if (::symlinkat(("../" + std::string(kUnitName)).c_str(), wants.get(), kUnitName) < 0 && errno != EEXIST)
-    throw sysError("link", kUnitName);
-}
+void writeCommandsUnit() { writeUnit(kUnitName, kUnit, "sysinit.target"); }
 
 CommandGroups::CommandGroups() {
   // Each of them, not the unit's as a whole, which holds the sleeper.

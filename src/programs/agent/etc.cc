@@ -71,6 +71,13 @@ void replaceFile(const Fd& dir, const std::string& name, std::string_view data, 
   }
 }
 
+void writeUnit(const std::string& name, std::string_view unit, const std::string& target) {
+  replaceFile(makeDirectory("run/systemd/system"), name, unit, 0644);
+  Fd wants = makeDirectory("run/systemd/system/" + target + ".wants");
+  if (::symlinkat(("../" + name).c_str(), wants.get(), name.c_str()) < 0 && errno != EEXIST)
+    throw sysError("link", name);
+}
+
 std::optional<Fd> lockAccounts(const Fd& etc) {
   Fd file = openBeneath(etc, ".pwd.lock", O_RDWR | O_CREAT, 0600);
   struct flock lock {};

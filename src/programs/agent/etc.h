@@ -23,6 +23,9 @@ std::optional<std::string> readFileAt(const Fd& dir, const std::string& name);
 // (auto_da_alloc), so that a crash leaves the old one or the new one, and the next start does it again.
 void replaceFile(const Fd& dir, const std::string& name, std::string_view data, mode_t mode);
 
+// A unit of systemd's for this boot, which `target` starts. Before systemd.
+void writeUnit(const std::string& name, std::string_view unit, const std::string& target);
+
 // The lock of lckpwdf(3), which useradd, passwd, vipw and systemd-sysusers take. nullopt while another has
 // it.
 std::optional<Fd> lockAccounts(const Fd& etc);

@@ -9,14 +9,15 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-TEST(Notification, IsReadyByAWholeLineOnly) {
-  EXPECT_TRUE(saysReady("READY=1"));
-  EXPECT_TRUE(saysReady("READY=1\nSTATUS=Startup finished in 5s."));
-  EXPECT_TRUE(saysReady("STATUS=x\nREADY=1\n"));
-  EXPECT_FALSE(saysReady(""));
-  EXPECT_FALSE(saysReady("READY=10"));
-  EXPECT_FALSE(saysReady("STATUS=READY=1"));
-  EXPECT_FALSE(saysReady("READY=0\nNOTREADY=1\n"));
+TEST(Notification, IsAWholeLineOnly) {
+  EXPECT_TRUE(says("READY=1", "READY=1"));
+  EXPECT_TRUE(says("READY=1\nSTATUS=Startup finished in 5s.", "READY=1"));
+  EXPECT_TRUE(says("STATUS=x\nREADY=1\n", "READY=1"));
+  EXPECT_TRUE(says("STOPPING=1", "STOPPING=1"));
+  EXPECT_FALSE(says("", "READY=1"));
+  EXPECT_FALSE(says("READY=10", "READY=1"));
+  EXPECT_FALSE(says("STATUS=READY=1", "READY=1"));
+  EXPECT_FALSE(says("READY=0\nNOTREADY=1\n", "READY=1"));
 }
 
 TEST(UnitList, IsTheFirstWordOfEachLine) {

@@ -47,6 +47,10 @@ class AgentServer final : public rpc::Agent::Server {
   kj::Promise<void> configure(ConfigureContext context) override { return configureGuest(context); }
   kj::Promise<void> waitReady(WaitReadyContext context) override { return reportReady(context); }
   kj::Promise<void> powerOff(PowerOffContext) override {
+  kj::Promise<void> waitStopping(WaitStoppingContext context) override {
+    context.allowCancellation();
+    return readiness_.whenStopping();
+  }
     poweringOff_ = systemd_ ? askSystemd() : cutPower();
     return kj::READY_NOW;
   }
