@@ -38,7 +38,7 @@ void bootInto(char** arguments) {
     writeStoppingUnit();
     ensureMachineId();
   }
-  startRespawner(arguments, [&] { serveAgent(notify); });
+  startRespawner(arguments, notify, serveAgent);
   becomeInit(init);
 }
 }  // namespace

@@ -13,6 +13,7 @@
 #include "agent/console.h"
 #include "agent/port.h"
 #include "agent/readiness.h"
+#include "agent/respawner.h"
 #include "agent/root.h"
 #include "agent/run.h"
 #include "agent/ssh_key.h"
@@ -46,11 +47,11 @@ class AgentServer final : public rpc::Agent::Server {
   }
   kj::Promise<void> configure(ConfigureContext context) override { return configureGuest(context); }
   kj::Promise<void> waitReady(WaitReadyContext context) override { return reportReady(context); }
-  kj::Promise<void> powerOff(PowerOffContext) override {
   kj::Promise<void> waitStopping(WaitStoppingContext context) override {
     context.allowCancellation();
     return readiness_.whenStopping();
   }
+  kj::Promise<void> powerOff(PowerOffContext) override {
     poweringOff_ = systemd_ ? askSystemd() : cutPower();
     return kj::READY_NOW;
   }
@@ -167,6 +168,7 @@ void serveAgent(const Fd& notify) {
   ::mallopt(M_TRIM_THRESHOLD, kIdleMemory);
   ::mallopt(M_MMAP_THRESHOLD, kIdleMemory);
   kj::AsyncIoContext io = kj::setupAsyncIo();
+  kj::Promise<void> respawner = keepRespawner(io.unixEventPort, notify ? notify.duplicate() : Fd());
   kj::Promise<void>(serveEpochs(io.unixEventPort, notify)).wait(io.waitScope);
   throw Error("the port to the host ended");
 }
