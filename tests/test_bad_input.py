@@ -215,6 +215,23 @@ def test_disk_full_while_running(small_disk, store):
     assert stdout == b"written\n", stderr
 
 
+@needs_mount
+@pytest.mark.smoke
+def test_delete_on_a_full_disk(small_disk, store):
+    """Not a byte is left, and deleting is what makes room."""
+    small_disk.home.mkdir(mode=0o700)
+    subprocess.run(["cp", "-a", "--sparse=always", store.home / "_images", small_disk.home / "_images"], check=True)
+    cove = small_disk
+    cove("create", "--name", "still", *SMALL, OS)
+    cove("start", "--name", "busy", *SMALL, OS)
+    fill(cove, 0)
+    cove.popen("shell", "--user", "root", "busy", "--", "sh", "-c", "head -c 50M /dev/urandom >/root/x; sync")
+    cove.wait_state("busy", "paused")
+    cove("delete", "still")
+    cove("delete", "--force", "busy")
+    assert cove.instances() == []
+
+
 def test_no_subids(area, nothing_left):
     """Refused before any work, with the command that mends it."""
     if os.getuid() == 0:

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from support import OS
+from support import OS, SMALL
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -132,6 +132,20 @@ def test_instance_to_instance_and_no_instance(machine, there, tmp_path):
     machine("copy", tmp_path / "f", f"shared:{there}/a")
     machine("copy", f"shared:{there}/a", f"shared:{there}/b")
     assert machine.sh("shared", f"cat {there}/b").out == "1"
+
+
+def test_between_two_instances(machine, there):
+    """Through the host, a tree with its modes."""
+    machine("start", "--name", "second", *SMALL, OS)
+    try:
+        machine.sh("shared", f"mkdir -p {there}/tree/sub; head -c 3M /dev/urandom >{there}/tree/sub/f; "
+                             f"chmod 750 {there}/tree/sub; ln -s sub/f {there}/tree/link")
+        machine("copy", f"shared:{there}/tree", "second:/root/tree")
+        look = "cd %s/tree && sha256sum <link && stat -c '%%a %%n' sub && readlink link"
+        assert machine.sh("second", look % "/root").out == machine.sh("shared", look % there).out
+        assert machine("copy", f"shared:{there}/none", "second:/root/x", check=False).status == 1
+    finally:
+        machine("delete", "--force", "second")
 
 
 def test_sparse_and_empty(machine, there, tmp_path):

@@ -96,6 +96,17 @@ def test_killed_under_load(cove, victim):
     no_orphans(cove, before)
 
 
+def test_agent_and_respawner_are_killed_by_turns(cove):
+    """Each starts the other again, as long as they are not killed at once."""
+    cove("start", "--name", "pair", *SMALL, OS)
+    pair = lambda: cove.sh("pair", "pgrep -x cove-agent", check=False).out.split()
+    for oldest in (True, False, True, True, False, False):  # the older one is the respawner, or its agent
+        before = eventually(lambda: len(p := pair()) == 2 and p, 60, "an agent and a respawner")
+        cove.sh("pair", f"kill -9 {before[0 if oldest else 1]}", check=False)
+        eventually(lambda: len(now := pair()) == 2 and set(now) != set(before), 60, "another in its place")
+    assert cove.state("pair") == "ready"
+
+
 @pytest.mark.parametrize("step", range(12))
 def test_daemon_killed_during_create(cove, step):
     """At moments spread over the creation: afterwards the instance is whole, or there is none."""

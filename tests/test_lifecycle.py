@@ -5,12 +5,17 @@ import re
 import signal
 import subprocess
 import threading
+import time
 
 import pytest
 
 from support import BOOT, OS, SMALL, eventually
 
 pytestmark = pytest.mark.timeout(1200)
+
+BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
+# A service that holds up the guest's shutdown for a few seconds.
+LONG_STOP = "systemd-run -q -p ExecStop='/bin/sleep 20' -p TimeoutStopSec=30 sleep 1000"
 
 
 @pytest.mark.smoke
@@ -65,23 +70,53 @@ def test_forced_stop(cove):
 
 
 def test_power_off_from_inside(cove):
+    """It is seen to stop as soon as it begins to, and `start` in that moment starts it again."""
     cove("start", "--name", "inside", *SMALL, OS)
+    boot = cove.sh("inside", BOOT_ID).out
+    cove.sh("inside", LONG_STOP)
     cove.sh("inside", "systemctl poweroff", check=False)
-    cove.wait_state("inside", "stopped")
+    cove.wait_state("inside", "stopping", seconds=10)
     cove("start", "inside")
     assert cove.state("inside") == "ready"
+    assert cove.sh("inside", BOOT_ID).out != boot
+    cove.sh("inside", "systemctl poweroff", check=False)
+    cove.wait_state("inside", "stopped")
 
 
 def test_reboot_from_inside(cove):
     cove("start", "--name", "again", *SMALL, OS)
-    first = cove.sh("again", "cat /proc/sys/kernel/random/boot_id").out
+    first = cove.sh("again", BOOT_ID).out
+    supervisor = cove.supervisor_pid("again")
     cove.sh("again", "systemctl reboot", check=False)
+    cove.wait_state("again", "stopping", seconds=10)
+    cove("start", "again")  # waits for what comes of it
+    assert cove.sh("again", BOOT_ID).out != first
+    assert cove.supervisor_pid("again") == supervisor
 
-    def second():
-        result = cove.sh("again", "cat /proc/sys/kernel/random/boot_id", check=False)
-        return result.status == 0 and result.out not in ("", first)
 
-    eventually(second, BOOT, "the machine to come back")
+def test_less_patience(cove):
+    """What another stops or deletes can be stopped at once, and deleted: they end together."""
+    for command in (("stop", "--force"), ("delete", "--force")):
+        cove("start", "--name", "slow", *SMALL, OS)
+        cove.sh("slow", LONG_STOP)
+        patient = cove.popen("stop", "--timeout", "100s", "slow")
+        cove.wait_state("slow", "stopping", seconds=10)
+        began = time.monotonic()
+        cove(*command, "slow")
+        assert time.monotonic() - began < 15
+        assert patient.wait(BOOT) == 0
+        if command[0] == "stop":
+            assert cove.state("slow") == "stopped"
+            cove("delete", "slow")
+
+
+def test_deleted_twice_at_once(cove):
+    cove("start", "--name", "twice", "--early", *SMALL, OS)
+    clients = [cove.popen("delete", "--force", "twice") for _ in range(3)]
+    for client in clients:
+        stderr = client.communicate(timeout=BOOT)[1]
+        assert client.returncode == 0 or b"there is no instance" in stderr, stderr
+    assert cove.instances() == []
 
 
 def test_second_instance_costs_little(cove):
@@ -117,6 +152,16 @@ def test_output_formats(machine):
     assert info["name"] == "shared" and info["state"] == "ready"
 
 
+def test_logs_that_are_followed(cove):
+    """Until the instance is deleted."""
+    cove("start", "--name", "told", *SMALL, OS)
+    with cove.popen("logs", "--follow", "--serial", "told") as follower:
+        cove.sh("told", "echo one-more-line >/dev/ttyS0")
+        assert any(b"one-more-line" in line for line in iter(follower.stdout.readline, b""))
+        cove("delete", "--force", "told")
+        assert follower.wait(60) == 0
+
+
 def test_logs_and_console(machine):
     assert "starting" in machine("logs", "shared").out or machine("logs", "shared").out
     from support import Terminal
@@ -137,7 +182,7 @@ def test_interrupted_run_leaves_nothing(cove, when):
     os.killpg(client.pid, signal.SIGINT)
     client.communicate(timeout=BOOT)
     assert client.returncode != 0
-    eventually(lambda: cove.instances() == [], 60, "the machine to be deleted")
+    assert cove.instances() == []  # cove has waited for it
 
 
 @pytest.mark.parametrize("when", [0.02, 0.1, 0.5])
