@@ -150,6 +150,7 @@ co::Co<void> AgentSession::serveEpoch() {
     } catch (...) {
       why = currentError().message();
     }
+    if (!epoch.connection.refusal().empty()) why = "left the guest's agent: " + epoch.connection.refusal();
   }
   events_.lost(escapeForTerminal(why.substr(0, kReason)));
   bool lasted = eventPort_.getTimer().now() - begun >= kLasting;

@@ -57,17 +57,19 @@ Connection::Connection(kj::LowLevelAsyncIoProvider& io, Fd socket, Side side,
   kj::Own<kj::AsyncCapabilityStream> stream =
       io.wrapUnixSocketFd(socket.release(), kj::LowLevelAsyncIoProvider::TAKE_OWNERSHIP |
                                                 kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC);
-  network_ =
-      kj::heap<capnp::TwoPartyVatNetwork>(*stream, kDescriptorsPerMessage, sideOf(side), readerOptions());
+  kj::Own<capnp::MessageStream> messages = kj::heap<capnp::AsyncCapabilityMessageStream>(*stream);
   stream_ = kj::mv(stream);
-  system_ = kj::heap<capnp::RpcSystem<capnp::rpc::twoparty::VatId>>(
-      capnp::makeRpcServer(*network_, servedOrError(kj::mv(served))));
-  system_->setFlowLimit(kUnansweredWords);
+  begin(kj::mv(messages), kDescriptorsPerMessage, kj::mv(served));
 }
 
 Connection::Connection(kj::Own<kj::AsyncIoStream> stream, Side side, capnp::Capability::Client served)
     : side_(side), stream_(kj::mv(stream)) {
-  network_ = kj::heap<capnp::TwoPartyVatNetwork>(*stream_, sideOf(side), readerOptions());
+  begin(kj::heap<capnp::AsyncIoMessageStream>(*stream_), 0, kj::mv(served));
+}
+
+void Connection::begin(kj::Own<capnp::MessageStream> messages, uint descriptors,
+                       capnp::Capability::Client served) {
+  network_ = kj::heap<RpcNetwork>(kj::mv(messages), descriptors, sideOf(side_));
   system_ = kj::heap<capnp::RpcSystem<capnp::rpc::twoparty::VatId>>(
       capnp::makeRpcServer(*network_, servedOrError(kj::mv(served))));
   system_->setFlowLimit(kUnansweredWords);

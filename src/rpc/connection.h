@@ -1,12 +1,12 @@
 // One Cap'n Proto connection over a unix socket, with descriptors passed beside messages.
 #pragma once
-#include <capnp/rpc-twoparty.h>
 #include <chrono>
 #include <kj/async-io.h>
 #include <kj/async-unix.h>
 
 #include "base/child.h"
 #include "base/fd.h"
+#include "rpc/network.h"
 
 namespace cove {
 
@@ -28,13 +28,17 @@ class Connection {
   typename T::Client bootstrap() {
     return peer().castAs<T>();
   }
+  // Resolves when the peer left, or was left.
   kj::Promise<void> onDisconnect() { return network_->onDisconnect(); }
+  // Why it was left: the bound that it exceeded. "" otherwise.
+  const std::string& refusal() const { return network_->refusal(); }
 
  private:
+  void begin(kj::Own<capnp::MessageStream> messages, uint descriptors, capnp::Capability::Client served);
   capnp::Capability::Client peer();
   Side side_;
   kj::Own<kj::AsyncIoStream> stream_;
-  kj::Own<capnp::TwoPartyVatNetwork> network_;
+  kj::Own<RpcNetwork> network_;
   kj::Own<capnp::RpcSystem<capnp::rpc::twoparty::VatId>> system_;
 };
 

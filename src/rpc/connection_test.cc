@@ -1,5 +1,7 @@
 #include "rpc/connection.h"
 
+#include <capnp/rpc.capnp.h>
+#include <capnp/serialize.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -103,6 +105,42 @@ TEST(Connection, ASideThatServesNothingSaysSo) {
     FAIL();
   } catch (const kj::Exception& e) {
     EXPECT_EQ(fromKj(e).message(), "nothing is served on this side of the connection");
+  }
+}
+
+// Without an end to it, and never finishes a question.
+co::Co<void> askOnly(kj::AsyncIoStream& stream) {
+  for (uint32_t id = 0;; ++id) {
+    capnp::MallocMessageBuilder message;
+    message.initRoot<capnp::rpc::Message>().initBootstrap().setQuestionId(id);
+    auto words = capnp::messageToFlatArray(message);
+    auto bytes = words.asBytes();
+    co_await stream.write(bytes.begin(), bytes.size());
+  }
+}
+
+co::Co<void> discard(kj::AsyncIoStream& stream) {
+  char buffer[65536];
+  while (co_await stream.tryRead(buffer, 1, sizeof buffer) > 0) {
+  }
+}
+
+TEST(Connection, APeerThatAsksAndTakesNoAnswersIsLeft) {
+  auto io = kj::setupAsyncIo();
+  for (bool reads : {false, true}) {
+    auto pair = makeSocketPair(SOCK_STREAM);
+    Connection connection(*io.lowLevelProvider, std::move(pair.first), Side::kServer);
+    auto peer = io.lowLevelProvider->wrapSocketFd(
+        pair.second.release(),
+        kj::LowLevelAsyncIoProvider::TAKE_OWNERSHIP | kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC);
+    auto asking = kj::Promise<void>(askOnly(*peer)).eagerlyEvaluate([](kj::Exception&&) {});
+    kj::Promise<void> reading = nullptr;
+    if (reads) reading = kj::Promise<void>(discard(*peer)).eagerlyEvaluate([](kj::Exception&&) {});
+    bool late = false;
+    auto limit = io.provider->getTimer().afterDelay(60 * kj::SECONDS).then([&late] { late = true; });
+    connection.onDisconnect().exclusiveJoin(kj::mv(limit)).wait(io.waitScope);
+    EXPECT_NE(connection.refusal(), "");
+    EXPECT_FALSE(late) << (reads ? "finishes none" : "takes none");
   }
 }
 

@@ -14,6 +14,9 @@ inline constexpr uint64_t kMessageWords = 256 * 1024;  // of one Cap'n Proto mes
 // Of one connection: calls that came and were not answered yet, in words. Beyond it nothing is read from the
 // peer. So many streams can stand still in one connection before they stop the others.
 inline constexpr uint64_t kUnansweredWords = 64 * 1024 * 1024 / 8;
+// Of one connection: calls that the peer has not finished, and answers that it has not taken. Beyond it the
+// connection ends: 256 streams with kStreamWrites each, which costs us about 64 MiB.
+inline constexpr uint64_t kOpenCalls = 256 * kStreamWrites;
 inline constexpr size_t kArguments = 64 * 1024;       // argv and environment entries of one command
 inline constexpr size_t kCommandBytes = 1024 * 1024;  // their bytes in all
 inline constexpr size_t kPathBytes = 4096;
