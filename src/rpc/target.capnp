@@ -95,6 +95,8 @@ interface TreeSink {
   symlink @2 (path :Text, target :Text, attributes :Attributes);
   done @3 ();
   # All of it is there, with its attributes. Without it the receiver keeps what came, named as incomplete.
+  leftOut @4 (path :Text);
+  # An entry that is no file, directory or symlink: a FIFO, socket or device. There is nothing to make.
 }
 
 interface Target {

@@ -1,6 +1,9 @@
 #include "target/copy.h"
 
+#include <algorithm>
+
 #include "rpc/co.h"
+#include "rpc/limits.h"
 
 namespace cove {
 
@@ -10,6 +13,7 @@ struct Progress final : kj::Refcounted {
   CopyProgress report;  // may be none
   uint64_t bytes = 0;
   bool complete = false;  // the receiver has said so
+  LeftOut leftOut;
 };
 
 // Counts what goes by; checking names and content is the receiver's.
@@ -73,6 +77,13 @@ class CountedTree final : public rpc::TreeSink::Server {
     request.setAttributes(params.getAttributes());
     return request.send().ignoreResult();
   }
+  kj::Promise<void> leftOut(LeftOutContext context) override {
+    auto path = context.getParams().getPath();
+    LeftOut& leftOut = progress_->leftOut;
+    if (leftOut.count++ < LeftOut::kNamed)
+      leftOut.first.emplace_back(path.begin(), std::min(path.size(), kPathBytes));
+    return kj::READY_NOW;
+  }
   kj::Promise<void> done(DoneContext) override {
     return inner_.doneRequest().send().then(
         [progress = kj::addRef(*progress_)](auto&&) mutable { progress->complete = true; });
@@ -83,8 +94,8 @@ class CountedTree final : public rpc::TreeSink::Server {
   kj::Own<Progress> progress_;
 };
 
-co::Co<void> copy(rpc::Target::Client from, std::string fromPath, rpc::Target::Client to, std::string toPath,
-                  CopyOptions options, CopyProgress progress) {
+co::Co<LeftOut> copy(rpc::Target::Client from, std::string fromPath, rpc::Target::Client to,
+                     std::string toPath, CopyOptions options, CopyProgress progress) {
   auto write = to.writeTreeRequest();
   write.setPath(toPath.c_str());
   write.setIntoDirectory(options.intoDirectory.c_str());
@@ -97,11 +108,12 @@ co::Co<void> copy(rpc::Target::Client from, std::string fromPath, rpc::Target::C
   co_await read.send().ignoreResult();
   // Either side may be a guest, which answers what it likes.
   if (!watched->complete) throw Error("the copy is not complete: its source ended it too early");
+  co_return std::move(watched->leftOut);
 }
 }  // namespace
 
-kj::Promise<void> copyTree(rpc::Target::Client from, std::string fromPath, rpc::Target::Client to,
-                           std::string toPath, CopyOptions options, CopyProgress progress) {
+kj::Promise<LeftOut> copyTree(rpc::Target::Client from, std::string fromPath, rpc::Target::Client to,
+                              std::string toPath, CopyOptions options, CopyProgress progress) {
   return copy(kj::mv(from), std::move(fromPath), kj::mv(to), std::move(toPath), std::move(options),
               std::move(progress));
 }

@@ -72,10 +72,9 @@ kj::Promise<void> readFileInto(kj::UnixEventPort& port, ReadCall context) {
 
 void writeFileFrom(WriteCall context) {
   auto params = context.getParams();
-  Place place = placeOf(resolvePath(params.getPath()));
+  std::string path = resolvePath(params.getPath());
   WantedAttributes attributes(params.getAttributes(), params.getSetOwner());
-  context.getResults().setContent(
-      makeFileSink(kj::heap<NewFile>(std::move(place.directory), place.name, attributes, true)));
+  context.getResults().setContent(makeFileSink(kj::heap<NewFile>(placeOf(path), path, attributes, true)));
 }
 
 void removeFile(RemoveCall context) {

@@ -154,9 +154,10 @@ TEST_F(FilesTest, CopiesATreeWithItsAttributes) {
   timespec times[] = {{1000, 0}, {1'000'000, 5}};
   ::utimensat(AT_FDCWD, (dir / "from/sub").c_str(), times, 0);
   uint64_t bytes = 0;
-  copyTree(target(), dir / "from", served, dir / "to", {}, [&](uint64_t now, const std::string&) {
-    bytes = now;
-  }).wait(io.waitScope);
+  auto progress = [&](uint64_t now, const std::string&) { bytes = now; };
+  LeftOut leftOut = copyTree(target(), dir / "from", served, dir / "to", {}, progress).wait(io.waitScope);
+  EXPECT_EQ(leftOut.count, 1U);
+  EXPECT_EQ(leftOut.first, std::vector<std::string>{"fifo"});
   EXPECT_EQ(std::system(("diff -r --no-dereference " + (dir / "from").string() + " " + (dir / "to").string() +
                          " | grep -v fifo")
                             .c_str()),
@@ -178,6 +179,16 @@ TEST_F(FilesTest, CopiesATreeWithItsAttributes) {
   EXPECT_EQ(fs::file_size(dir / "to/named"), 300'003u);
   EXPECT_THROW(copyTree(served, dir / "none", target(), dir / "to2", {}).wait(io.waitScope), kj::Exception);
   EXPECT_FALSE(fs::exists(dir / "to2"));
+}
+
+TEST_F(FilesTest, ErrorsNameWhatWasAskedFor) {
+  write("f", "x");
+  try {
+    copyTree(served, dir / "f", target(), "/proc/version", {}).wait(io.waitScope);
+    ADD_FAILURE();
+  } catch (const kj::Exception& e) {
+    EXPECT_EQ(fromKj(e).message(), "cannot make a file beside /proc/version: No such file or directory");
+  }
 }
 
 TEST_F(FilesTest, AHostileTreeStaysInItsDirectory) {

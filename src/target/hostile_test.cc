@@ -99,6 +99,25 @@ TEST_F(HostileTest, NothingIsWrittenThroughItsOwnSymlink) {
   EXPECT_FALSE(std::filesystem::exists("/tmp/" + stray));
 }
 
+TEST_F(HostileTest, WhatItSaysItLeftOutIsBounded) {
+  auto deed = [](rpc::TreeSink::Client sink) -> kj::Promise<void> {
+    auto promises = kj::heapArrayBuilder<kj::Promise<void>>(1000);
+    for (int i = 0; i < 1000; ++i) {
+      auto request = sink.leftOutRequest();
+      request.setPath(std::string(10'000, 'x').c_str());
+      promises.add(request.send().ignoreResult());
+    }
+    return kj::joinPromises(promises.finish())
+        .then([sink]() mutable { return sendFile(sink, "", 0644); })
+        .then([sink]() mutable { return sink.doneRequest().send().ignoreResult(); });
+  };
+  LeftOut leftOut =
+      copyTree(kj::heap<EvilTarget>(deed), "/thing", served, dir / "got", {}).wait(io.waitScope);
+  EXPECT_EQ(leftOut.count, 1000U);
+  EXPECT_EQ(leftOut.first.size(), LeftOut::kNamed);
+  EXPECT_EQ(leftOut.first[0].size(), kPathBytes);
+}
+
 // Writes of nothing use up no window, but memory.
 TEST_F(HostileTest, FloodsOfEmptyWritesAreRefused) {
   Pipe pipe = makePipe();

@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "rpc/co.h"
 #include "rpc/limits.h"
-#include "target/paths.h"
 
 namespace cove {
 
@@ -15,6 +14,10 @@ namespace {
 constexpr size_t kBlock = 4096;
 
 bool allZero(std::string_view data) { return data.find_first_not_of('\0') == std::string_view::npos; }
+
+int create(const Fd& directory, const std::string& name) {
+  return ::openat(directory.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
 
 void writeAt(const Fd& file, uint64_t offset, std::string_view data, const std::string& name) {
   while (!data.empty()) {
@@ -27,18 +30,18 @@ void writeAt(const Fd& file, uint64_t offset, std::string_view data, const std::
 }
 }  // namespace
 
-NewFile::NewFile(Fd directory, std::string name, WantedAttributes attributes, bool flush,
+NewFile::NewFile(Place place, std::string shown, WantedAttributes attributes, bool flush,
                  std::function<void()> done)
-    : directory_(std::move(directory)),
-      name_(std::move(name)),
+    : place_(std::move(place)),
+      shown_(std::move(shown)),
       temporary_(temporaryName()),
       attributes_(attributes),
       flush_(flush),
       done_(std::move(done)),
-      file_(openAt(directory_, temporary_, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600)) {}
+      file_(create(place_.directory, temporary_), "make a file beside", shown_) {}
 
 NewFile::~NewFile() {
-  if (!published_) ::unlinkat(directory_.get(), temporary_.c_str(), 0);
+  if (!published_) ::unlinkat(place_.directory.get(), temporary_.c_str(), 0);
   if (done_) done_();
 }
 
@@ -48,21 +51,22 @@ void NewFile::write(uint64_t offset, std::string_view data) {
     bool zero = allZero(data.substr(0, kBlock));
     while (run < data.size() && allZero(data.substr(run, kBlock)) == zero) run += kBlock;
     run = std::min(run, data.size());
-    if (!zero) writeAt(file_, offset, data.substr(0, run), name_);
+    if (!zero) writeAt(file_, offset, data.substr(0, run), shown_);
     offset += run;
     data.remove_prefix(run);
   }
 }
 
 void NewFile::publish(uint64_t size) {
-  check(::ftruncate(file_.get(), static_cast<off_t>(size)), "set the size of", name_);
+  check(::ftruncate(file_.get(), static_cast<off_t>(size)), "set the size of", shown_);
   attributes_.applyTo(file_);
-  if (flush_) check(::fsync(file_.get()), "flush", name_);
-  check(::renameat(directory_.get(), temporary_.c_str(), directory_.get(), name_.c_str()), "make", name_);
+  if (flush_) check(::fsync(file_.get()), "flush", shown_);
+  int directory = place_.directory.get();
+  check(::renameat(directory, temporary_.c_str(), directory, place_.name.c_str()), "make", shown_);
   published_ = true;
   if (!flush_) return;
-  Fd directory = openAt(directory_, ".", O_RDONLY | O_DIRECTORY);
-  check(::fsync(directory.get()), "flush the directory of", name_);
+  Fd flushed = openAt(place_.directory, ".", O_RDONLY | O_DIRECTORY);
+  check(::fsync(flushed.get()), "flush the directory of", shown_);
 }
 
 namespace {

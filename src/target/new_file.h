@@ -6,13 +6,15 @@
 #include "base/fd.h"
 #include "rpc/target.capnp.h"
 #include "target/attributes.h"
+#include "target/paths.h"
 
 namespace cove {
 
 class NewFile {
  public:
-  // Under a temporary name in `directory`, mode 0600 until publish(). `done`, if given, runs when it is gone.
-  NewFile(Fd directory, std::string name, WantedAttributes attributes, bool flush,
+  // Under a temporary name in its directory, mode 0600 until publish(). Errors call it `shown`. `done`, if
+  // given, runs when it is gone.
+  NewFile(Place place, std::string shown, WantedAttributes attributes, bool flush,
           std::function<void()> done = nullptr);
   ~NewFile();  // removes it unless it was published
   // Blocks of zeros become holes.
@@ -20,8 +22,8 @@ class NewFile {
   void publish(uint64_t size);
 
  private:
-  Fd directory_;
-  std::string name_, temporary_;
+  Place place_;
+  std::string shown_, temporary_;
   WantedAttributes attributes_;
   bool flush_, published_ = false;
   std::function<void()> done_;

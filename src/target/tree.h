@@ -6,8 +6,8 @@
 
 namespace cove {
 
-// Sends `path` (a symlink there is followed, none below it), sorted, parents first. Sockets, devices and
-// FIFOs are left out.
+// Sends `path` (a symlink there is followed, none below it), sorted, parents first. Of sockets,
+// devices and FIFOs only their names are sent, as left out.
 kj::Promise<void> readTree(kj::UnixEventPort& port, ReadTreeCall context);
 // The sender is not trusted: see TreeSink.
 void writeTree(WriteTreeCall context);

@@ -68,6 +68,10 @@ class TreeReader {
       Fd file = openAt(parent, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY);
       struct stat opened = statOf(file, path);
       if (S_ISREG(opened.st_mode)) co_await add(sendFile(std::move(file), path, opened));
+    } else {
+      auto request = sink_.leftOutRequest();
+      request.setPath(path.c_str());
+      co_await add(request.send().ignoreResult());
     }
   }
 

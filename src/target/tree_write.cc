@@ -21,14 +21,16 @@ constexpr size_t kDirectoryBytes = 64 * 1024 * 1024;  // what is remembered of d
 
 class TreeWriter final : public rpc::TreeSink::Server {
  public:
-  // The root becomes `name` in `parent`; an empty name: the directory `parent` itself.
-  TreeWriter(Fd parent, std::string name, bool setOwner)
-      : parent_(std::move(parent)), name_(std::move(name)), setOwner_(setOwner) {}
+  // The root becomes `name` in `parent`; an empty name: the directory `parent` itself. Errors call it
+  // `shown`.
+  TreeWriter(Fd parent, std::string name, std::string shown, bool setOwner)
+      : parent_(std::move(parent)), name_(std::move(name)), shown_(std::move(shown)), setOwner_(setOwner) {}
 
   kj::Promise<void> directory(DirectoryContext context) override { return makeDirectory(context); }
   kj::Promise<void> file(FileContext context) override { return makeFile(context); }
   kj::Promise<void> symlink(SymlinkContext context) override { return makeSymlink(context); }
   kj::Promise<void> done(DoneContext) override { return finish(); }
+  kj::Promise<void> leftOut(LeftOutContext) override { return kj::READY_NOW; }
 
  private:
   struct Made {
@@ -51,6 +53,10 @@ class TreeWriter final : public rpc::TreeSink::Server {
     return {openBeneath(root_, path.substr(0, slash), O_PATH | O_DIRECTORY), path.substr(slash + 1)};
   }
 
+  std::string shown(capnp::Text::Reader path) const {
+    return path.size() == 0 ? shown_ : str(shown_.c_str(), '/', path.cStr());
+  }
+
   co::Co<void> makeDirectory(DirectoryContext context) {
     auto params = context.getParams();
     WantedAttributes attributes(params.getAttributes(), setOwner_);
@@ -61,7 +67,7 @@ class TreeWriter final : public rpc::TreeSink::Server {
     }
     Place at = place(params.getPath());
     bool made = ::mkdirat(at.directory.get(), at.name.c_str(), 0700) == 0;
-    if (!made && errno != EEXIST) throw sysError("make the directory", at.name);
+    if (!made && errno != EEXIST) throw sysError("make the directory", shown(params.getPath()));
     Fd opened = openBeneath(at.directory, at.name, O_RDONLY | O_DIRECTORY);
     if (path.empty()) root_ = std::move(opened);
     if (!made) co_return;
@@ -75,8 +81,8 @@ class TreeWriter final : public rpc::TreeSink::Server {
     if (*open_ >= kOpenFiles) throw Error("a tree has too many files open at once");
     Place at = place(params.getPath());
     WantedAttributes attributes(params.getAttributes(), setOwner_);
-    auto file =
-        kj::heap<NewFile>(std::move(at.directory), at.name, attributes, false, [open = open_] { --*open; });
+    auto file = kj::heap<NewFile>(std::move(at), shown(params.getPath()), attributes, false,
+                                  [open = open_] { --*open; });
     ++*open_;
     context.getResults().setContent(makeFileSink(kj::mv(file)));
     co_return;
@@ -91,12 +97,12 @@ class TreeWriter final : public rpc::TreeSink::Server {
     if (target.empty() || target.size() >= kPathBytes || target.find('\0') != std::string::npos)
       throw Error("refused a symlink's target in a tree");
     Place at = place(params.getPath());
-    std::string temporary = temporaryName();
-    check(::symlinkat(target.c_str(), at.directory.get(), temporary.c_str()), "make the symlink", at.name);
+    std::string temporary = temporaryName(), name = shown(params.getPath());
+    check(::symlinkat(target.c_str(), at.directory.get(), temporary.c_str()), "make the symlink", name);
     try {
       WantedAttributes(params.getAttributes(), setOwner_).applyToLink(at.directory, temporary);
       check(::renameat(at.directory.get(), temporary.c_str(), at.directory.get(), at.name.c_str()),
-            "make the symlink", at.name);
+            "make the symlink", name);
     } catch (...) {
       ::unlinkat(at.directory.get(), temporary.c_str(), 0);
       throw;
@@ -117,7 +123,7 @@ class TreeWriter final : public rpc::TreeSink::Server {
   }
 
   Fd parent_;
-  std::string name_;
+  std::string name_, shown_;
   bool setOwner_;
   Fd root_;
   std::vector<Made> made_;
@@ -135,11 +141,12 @@ void writeTree(WriteTreeCall context) {
   Place root;
   if (::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
     root = {openFile(path, O_RDONLY | O_DIRECTORY), into};
+    if (!into.empty()) path += "/" + into;
   } else {
     root = placeOf(path);
   }
   context.getResults().setSink(
-      kj::heap<TreeWriter>(std::move(root.directory), std::move(root.name), params.getSetOwner()));
+      kj::heap<TreeWriter>(std::move(root.directory), std::move(root.name), path, params.getSetOwner()));
 }
 
 }  // namespace cove

@@ -23,7 +23,8 @@ path is below your home directory there. A path here that has a colon is written
 Where the target is an existing directory, the copy is made in it. Modes and times are kept. Owners are kept by
 number inside instances, where you have the same number as here; what comes out of an instance belongs to you,
 without setuid, setgid and sticky bits and with what your umask takes away. Symbolic links are copied as such, so
-those out of an instance may point anywhere. Nothing is written outside of the target, whatever the guest says.
+those out of an instance may point anywhere. FIFOs, sockets and devices are not copied: cove says which, and the exit
+status is 0 all the same. Nothing is written outside of the target, whatever the guest says.
 )";
 
 class Copy final : public Action {
@@ -56,7 +57,9 @@ class Copy final : public Action {
     // A line for each file is too much where there is no line to write over.
     CopyProgress progress = context.isTerminal(STDERR_FILENO) ? CopyProgress(show) : nullptr;
     auto copied = copyTree(from.target, from.path, to.target, to.path, kj::mv(options), kj::mv(progress));
-    fromGuest([&] { context.wait(kj::mv(copied)); });
+    LeftOut leftOut;
+    fromGuest([&] { leftOut = context.wait(kj::mv(copied)); });
+    if (leftOut.count > 0) context.say(describe(leftOut));
     return 0;
   }
 
@@ -66,6 +69,15 @@ class Copy final : public Action {
     rpc::Target::Client target;
     std::string path;
   };
+
+  // Names may be a guest's: what is between quotes is its, whatever it looks like.
+  static std::string describe(const LeftOut& leftOut) {
+    std::string names;
+    for (const std::string& name : leftOut.first)
+      names += str(names.empty() ? "" : ", ", '\'', name.substr(0, 200).c_str(), '\'');
+    if (leftOut.count > leftOut.first.size()) names += ", …";
+    return str("not copied, being FIFOs, sockets or devices: ", leftOut.count, " (", names.c_str(), ")");
+  }
 
   static Place open(Context& context, const CopyPath& side) {
     if (side.instance.empty()) {
