@@ -83,7 +83,9 @@ def test_killed_under_load(cove, victim):
         assert load.wait(BOOT) == 125
     check(cove, {"busy": None})
     if victim == "network":
-        assert cove.json("info", "busy")["degraded"], "without its network, and nothing said"
+        info = eventually(lambda: (i := cove.json("info", "busy"))["degraded"] and i, 30, "the network's end to be said")
+        assert "cove restart busy" in info["reason"]
+        assert not unreaped(cove)
     if victim in ("supervisor", "qemu"):
         eventually(lambda: cove.state("busy") in ("failed", "stopped"), 60, "the end to be known")
     else:

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -107,7 +108,7 @@ void Supervisor::startSession(Fd agentPort) {
   };
   events.ready = [this](bool degraded, std::vector<std::string> failed) {
     status_.change([&](MachineStatus& s) {
-      s.degraded = degraded;
+      s.degraded = degraded || !lack_.empty();
       s.failedUnits = std::move(failed);
     });
     if (phase_ == State::UP) setPhase(State::READY);
@@ -165,8 +166,8 @@ co::Co<void> Supervisor::restartGuest() {
   guestStops_ = false;
   console_->forgetPanic();
   agent_->forget();
-  status_.change([](MachineStatus& s) {
-    s.degraded = false;
+  status_.change([this](MachineStatus& s) {
+    s.degraded = !lack_.empty();
     s.failedUnits.clear();
   });
   setPhase(State::STARTING);
@@ -186,11 +187,28 @@ co::Co<void> Supervisor::waitForRoom() {
 co::Co<void> Supervisor::watchNetwork() {
   Ended ended = co_await whenEnded(port_, *network_);
   if (ended_) co_return;
-  log_.error("the guest's network ended with " + ended.describe());
-  status_.change([](MachineStatus& s) {
-    s.degraded = true;
-    s.failedUnits.push_back("cove-network (of the host)");
-  });
+  const char* name = setup_.config.getName().cStr();
+  lack_ = str("the guest's network ended with ", ended.describe(),
+              "; the machine has none until it starts anew: cove restart ", name);
+  log_.error(lack_);
+  status_.change([](MachineStatus& s) { s.degraded = true; });
+  showState();
+  co_await reapOrphans();
+}
+
+// The inner of the network's two processes: when the outer one is killed it dies too, a moment later, and
+// comes to us where this process reaps for its descendants (vm/main.cc).
+co::Co<void> Supervisor::reapOrphans() {
+  pid_t qemu = machine_.get() == nullptr ? 0 : machine_->process().pid;
+  for (int look = 0; look < 50 && !ended_; ++look) {
+    siginfo_t info{};
+    if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0) co_return;
+    if (info.si_pid != 0) {
+      if (info.si_pid != qemu) ::waitid(P_PID, static_cast<id_t>(info.si_pid), &info, WEXITED);
+      co_return;
+    }
+    co_await timer_.afterDelay(20 * kj::MILLISECONDS);
+  }
 }
 
 co::Co<void> Supervisor::watchStart() {
@@ -306,7 +324,7 @@ void Supervisor::showState() {
   State state = guestStops_ ? State::STOPPING : phase_;
   status_.change([this, state](MachineStatus& s) {
     s.state = pause_.empty() ? state : State::PAUSED;
-    s.reason = pause_;
+    s.reason = pause_.empty() ? lack_ : pause_;
   });
 }
 

@@ -61,6 +61,7 @@ class Supervisor {
   co::Co<void> stopMachine(bool force, kj::Duration limit);
   co::Co<void> watchStart();
   co::Co<void> watchNetwork();
+  co::Co<void> reapOrphans();
   co::Co<void> watchLease();
   co::Co<void> restartGuest();
   co::Co<void> waitForRoom();
@@ -86,6 +87,7 @@ class Supervisor {
   State phase_ = State::STARTING;  // as if there were no pause
   std::string pause_;              // why it is paused, "" when it is not
   bool guestStops_ = false;        // so its agent says: shown, and nothing else
+  std::string lack_;               // what it goes on without, "" for nothing
   std::string failure_;
   std::string complaints_;  // the tail of QEMU's stderr
   bool ephemeral_;

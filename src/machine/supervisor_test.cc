@@ -2,8 +2,10 @@
 #include "machine/supervisor.h"
 
 #include <arpa/inet.h>
+#include <csignal>
 #include <gtest/gtest.h>
 #include <kj/async-io.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -39,6 +41,7 @@ class SupervisorTest : public testing::Test {
     parts.startMachine = [this](MachineSpec spec, MachineEventHandler onEvent) {
       return startQemu(*io_.lowLevelProvider, io_.unixEventPort, std::move(spec), std::move(onEvent));
     };
+    parts.startNetwork = network_;
     parts.openAgentProgram = [] { return openFile("/dev/null", O_RDONLY); };
     parts.started = [] {};
     supervisor_ =
@@ -75,6 +78,7 @@ class SupervisorTest : public testing::Test {
   kj::AsyncIoContext io_ = kj::setupAsyncIo();
   MachineFiles files_;
   Log log_{files_.logFile(), "test"};
+  std::function<Child(Fd)> network_;
   kj::Own<Supervisor> supervisor_;
   kj::Promise<void> running_ = nullptr;
 };
@@ -254,6 +258,47 @@ TEST_F(SupervisorTest, AKeptMachineOutlivesItsLease) {
   supervisor_->leaseLost();
   io_.provider->getTimer().afterDelay(300 * kj::MILLISECONDS).wait(io_.waitScope);
   expectState(State::READY);
+}
+
+// Of the network's two processes, killed: the other ends too, none stays as a zombie, and it is said.
+TEST_F(SupervisorTest, TheEndOfItsNetworkIsSaid) {
+  ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+  for (bool outer : {true, false}) {
+    pid_t processes[2] = {};
+    network_ = [&](Fd frames) {
+      // As cove-network: the outer process waits for the inner one, which dies with it.
+      Pipe pids = makePipe();
+      Child child = Child::fork([&]() -> int {
+        Child inner = Child::fork([]() -> int {
+          ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+          ::pause();
+          return 0;
+        });
+        pid_t pid = inner.pid();
+        ::usleep(50'000);
+        writeAll(pids.write, {reinterpret_cast<const char*>(&pid), sizeof pid}, "a pipe");
+        inner.wait();
+        return 1;
+      });
+      EXPECT_EQ(::read(pids.read.get(), &processes[1], sizeof(pid_t)), ssize_t{sizeof(pid_t)});
+      processes[0] = child.pid();
+      frames.reset();
+      return child;
+    };
+    start("good");
+    expectState(State::READY);
+    ::kill(processes[outer ? 0 : 1], SIGKILL);
+    for (int i = 0; i < 100 && (reason().empty() || ::kill(processes[1], 0) == 0); ++i)
+      io_.provider->getTimer().afterDelay(20 * kj::MILLISECONDS).wait(io_.waitScope);
+    EXPECT_NE(reason().find("until it starts anew: cove restart "), std::string::npos) << reason();
+    EXPECT_TRUE(supervisor_->status().now().degraded);
+    for (pid_t process : processes) EXPECT_NE(::kill(process, 0), 0) << "it is a zombie";
+    EXPECT_NE(readFile(files_.path() + "/test.log", 1 << 20).find("the guest's network ended"),
+              std::string::npos);
+    supervisor_->stop(true, 0 * kj::SECONDS).wait(io_.waitScope);
+    running_.wait(io_.waitScope);
+  }
+  ::prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
 // Issue: what runs in QEMU's place reaches nothing of the host.

@@ -30,7 +30,7 @@ enum VmState {
 struct VmStatus {
   serial @0 :UInt64;            # grows with every change
   state @1 :VmState;
-  reason @2 :Text;              # of failed and paused
+  reason @2 :Text;              # of failed and paused; else what the machine goes on without
   degraded @3 :Bool;
   failedUnits @4 :List(Text);
   sshHostKey @5 :Text;          # "" until it is known

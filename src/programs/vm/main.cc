@@ -2,6 +2,7 @@
 #include <csignal>
 #include <kj/async-unix.h>
 #include <memory>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -57,6 +58,7 @@ Log boundedLog(const Fd& dir) {
 }
 
 void supervise(Fd& readiness) {
+  check(::prctl(PR_SET_CHILD_SUBREAPER, 1), "become", "the reaper of the network's processes");
   VmSetup setup = readSetup(Fd(kConfig), Fd(kInstanceDir), Fd(kImageDir));
   Fd dir = setup.instanceDir.duplicate();
   auto lock = Lock::take(dir, "vm.lock");
