@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "machine/network_filter.h"
+#include "machine/network_refusal.h"
 #include "require.h"
 
 using namespace cove::network;
@@ -27,8 +28,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   IsLocal isLocal = [](std::span<const uint8_t> address) {
     return address.size() == 4 && address[0] == 192 && address[1] == 168 && address[2] == 77;
   };
-  if (judge(frame, isLocal) == Verdict::kDrop) return 0;
+  Verdict verdict = judge(frame, isLocal);
+  if (verdict == Verdict::kDrop) return 0;
   cove::require(size >= 14 && size <= kMaxFrame);
+  if (verdict == Verdict::kRefuse) {
+    auto answer = refusalOf(frame);
+    // To the sender, never longer than what it is about by more than its own headers.
+    cove::require(std::equal(answer.begin(), answer.begin() + 6, frame.begin() + 6));
+    cove::require(answer.size() <= size + 48);
+    return 0;
+  }
   if (frame[12] == 0x08 && frame[13] == 0x00) checkV4(frame);
   return 0;
 }

@@ -9,7 +9,7 @@ namespace cove::image {
 namespace {
 
 // Raised whenever the same packages are to give another image than before.
-constexpr int kBuilderVersion = 1;
+constexpr int kBuilderVersion = 2;
 
 // What every image needs to be reached: systemd as process 1, udev for /dev, kmod to load what the initrd did
 // not.
@@ -25,8 +25,10 @@ const std::vector<std::string> kDefaultPackages = {
     "vim-tiny",
 };
 
-// The agent has set eth0 before systemd starts; libslirp answers DNS there with the host's resolver.
-constexpr const char* kResolvConf = "nameserver 10.0.2.3\n";
+// The agent has set eth0 before systemd starts; libslirp answers DNS there with the host's resolver. The
+// second one is for hosts whose only name servers have IPv6 addresses: the first says at once that it has
+// none to ask.
+constexpr const char* kResolvConf = "nameserver 10.0.2.3\nnameserver fec0::3\n";
 
 constexpr const char* kHosts =
     "127.0.0.1 localhost\n"

@@ -38,6 +38,9 @@ uint16_t destinationPort(uint8_t protocol, Bytes payload) {
   return 0;
 }
 
+bool isOne(const V4& a) { return a[0] < 224 && !(inNetwork(a) && a[3] == 255); }
+bool isOne(const V6& a) { return a[0] != 0xff; }
+
 Verdict passIf(bool pass) { return pass ? Verdict::kPass : Verdict::kDrop; }
 
 template <typename Address>
@@ -45,8 +48,9 @@ Verdict judgeTransport(const Address& to, const Address& nameServer, uint8_t pro
                        const IsLocal& isLocal) {
   uint16_t port = destinationPort(protocol, payload);
   if (port == 0) return Verdict::kDrop;
-  if (to == nameServer) return port == 53 ? Verdict::kPassToNameServer : Verdict::kDrop;
-  return passIf(!inNetwork(to) && mayReach(to, isLocal));
+  if (to == nameServer && port == 53) return Verdict::kPassToNameServer;
+  if (!inNetwork(to) && mayReach(to, isLocal)) return Verdict::kPass;
+  return isOne(to) ? Verdict::kRefuse : Verdict::kDrop;
 }
 
 // RFC 826 for Ethernet and IPv4, the only form that libslirp reads.
@@ -71,7 +75,7 @@ Verdict judge4(Bytes packet, const IsLocal& isLocal) {
   if (!isGuest(from)) return Verdict::kDrop;
   if (to == kGateway) {
     bool echo = protocol == kIcmp && payload.size() >= 8 && payload[0] == 8;
-    return passIf(dhcp || echo);
+    if (dhcp || echo) return Verdict::kPass;
   }
   return judgeTransport(to, kNameServer, protocol, payload, isLocal);
 }

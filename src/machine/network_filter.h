@@ -2,9 +2,10 @@
 //
 // The guest's network is 10.0.2.0/24 and fec0::/64, with libslirp as gateway (.2, ::2) and name server (.3,
 // ::3). What passes: ARP; DHCP, DHCPv6 and neighbour discovery with libslirp itself; echo requests to the
-// gateway; port 53 of the name server; TCP and UDP to addresses that mayReach(). Everything else is dropped,
-// so a frame that this filter does not understand in full (VLAN tags, IP options, extension headers,
-// fragments, other protocols, lengths that do not fit, foreign source addresses) goes nowhere.
+// gateway; port 53 of the name server; TCP and UDP to addresses that mayReach(). TCP and UDP to one other
+// place are refused with an answer (network_refusal.h). Everything else is dropped, so a frame that this
+// filter does not understand in full (VLAN tags, IP options, extension headers, fragments, other protocols,
+// lengths that do not fit, foreign source addresses) goes nowhere.
 //
 // Why it is so strict about port 53: libslirp forwards every port of the name server's address to the host's
 // resolver, which may be a loopback address. Why no fragments: they hide ports, and libslirp keeps an
@@ -30,6 +31,7 @@ inline constexpr V6 kNameServer6 = {0xfe, 0xc0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 
 enum class Verdict {
   kDrop,
+  kRefuse,  // a whole TCP or UDP header, and an address that is neither multicast nor broadcast
   kPass,
   kPassToNameServer,  // passes, and the host's resolver configuration is about to be used
 };

@@ -1,9 +1,12 @@
 #include "machine/network_filter.h"
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <string>
 #include <vector>
+
+#include "machine/network_refusal.h"
 
 namespace cove::network {
 namespace {
@@ -52,7 +55,8 @@ Frame fromGuest(const std::string& to, int protocol = kTcp, int port = 80) {
 }
 
 bool passes(const Frame& frame, const IsLocal& isLocal = kNothingLocal) {
-  return judge(frame, isLocal) != Verdict::kDrop;
+  Verdict verdict = judge(frame, isLocal);
+  return verdict == Verdict::kPass || verdict == Verdict::kPassToNameServer;
 }
 
 TEST(NetworkFilter, PassesTheInternet) {
@@ -89,6 +93,45 @@ TEST(NetworkFilter, RefusesWhatIsLocal) {
   EXPECT_FALSE(passes(fromGuest("2606::9"), isLocal));
   EXPECT_FALSE(passes(fromGuest("64:ff9b::1.1.1.9"), isLocal));
   EXPECT_TRUE(passes(fromGuest("2606::8"), isLocal));
+}
+
+TEST(NetworkFilter, TellsTheGuestWhatItRefused) {
+  // The one's complement sum of a correct message is all ones.
+  auto sumOf = [](const Frame& frame, size_t from, size_t to, uint32_t sum = 0) {
+    for (size_t i = from; i < to; i += 2) sum += uint32_t{frame[i]} << 8 | frame[i + 1];
+    while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
+    return sum;
+  };
+  Frame from = {2, 1, 2, 3, 4, 5};
+  for (const char* to : {"127.0.0.1", "169.254.169.254", "10.0.2.2", "10.0.2.3", "0.0.0.0"}) {
+    Frame sent = fromGuest(to);
+    std::copy(from.begin(), from.end(), sent.begin() + 6);
+    ASSERT_EQ(judge(sent, kNothingLocal), Verdict::kRefuse) << to;
+    Frame told = refusalOf(sent);
+    ASSERT_EQ(told.size(), 14U + 20 + 8 + 28);
+    EXPECT_TRUE(std::equal(from.begin(), from.end(), told.begin()));
+    EXPECT_EQ(sumOf(told, 14, 34), 0xffffU);
+    EXPECT_EQ(sumOf(told, 34, told.size()), 0xffffU);
+    EXPECT_TRUE(std::equal(told.begin() + 26, told.begin() + 30, kGateway.begin()));
+    EXPECT_TRUE(std::equal(told.begin() + 30, told.begin() + 34, sent.begin() + 26));
+    EXPECT_TRUE(std::equal(told.begin() + 42, told.end(), sent.begin() + 14));
+    EXPECT_EQ(told[34] << 8 | told[35], 3 << 8 | 13);
+  }
+  for (const char* to : {"::1", "fd00:ec2::254", "fec0::2", "fe80::1"}) {
+    Frame sent = fromGuest(to, kUdp);
+    ASSERT_EQ(judge(sent, kNothingLocal), Verdict::kRefuse) << to;
+    Frame told = refusalOf(sent);
+    ASSERT_EQ(told.size(), 14U + 40 + 8 + 48);
+    EXPECT_EQ(sumOf(told, 22, told.size(), 56 + 58), 0xffffU);
+    EXPECT_TRUE(std::equal(told.begin() + 38, told.begin() + 54, sent.begin() + 22));
+    EXPECT_TRUE(std::equal(told.begin() + 62, told.end(), sent.begin() + 14));
+    EXPECT_EQ(told[54] << 8 | told[55], 1 << 8 | 1);
+  }
+  // Nobody is told of what many were asked, or of what was not understood.
+  for (const char* to : {"224.0.0.251", "255.255.255.255", "10.0.2.255", "ff02::fb"})
+    EXPECT_EQ(judge(fromGuest(to, kUdp, 5353), kNothingLocal), Verdict::kDrop) << to;
+  EXPECT_EQ(judge(fromGuest("127.0.0.1", kIcmp, 8), kNothingLocal), Verdict::kDrop);
+  EXPECT_EQ(judge(packet("127.0.0.1", "169.254.169.254", kTcp, 80), kNothingLocal), Verdict::kDrop);
 }
 
 TEST(NetworkFilter, NameServerIsPort53Only) {

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "machine/network_filter.h"
 #include "machine/network_outbox.h"
+#include "machine/network_refusal.h"
 
 namespace cove::network {
 
@@ -205,6 +206,7 @@ void Stack::Impl::takeFrames() {
 void Stack::Impl::takeFrame(std::span<const uint8_t> frame) {
   Verdict verdict = judge(frame, isLocal);
   if (verdict == Verdict::kDrop) return;
+  if (verdict == Verdict::kRefuse) return outbox.send(refusalOf(frame));
   if (verdict == Verdict::kPassToNameServer) resolver.refresh();
   ::slirp_input(slirp, frame.data(), static_cast<int>(frame.size()));
 }

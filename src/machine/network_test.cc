@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "machine/network_lab.h"
 
 namespace cove::network {
@@ -62,6 +63,15 @@ TEST_F(Network, DoesNotReachMetadata) {
   EXPECT_THAT(lab_->reached(lab_->guest(), places), IsEmpty());
 }
 
+TEST_F(Network, WhatIsRefusedFailsAtOnce) {
+  // 124: timeout(1) had to end it.
+  for (const char* address : {"10.0.2.2", "127.0.0.1", "203.0.113.2", "169.254.169.254", "fec0::2",
+                              "2001:db8::2", "fd00:ec2::254", "::1"})
+    EXPECT_NO_THROW(lab_->guestRun(
+        str("s=0; timeout 2 bash -c 'exec 3<>/dev/tcp/", address, "/22' 2>/dev/null || s=$?; test $s = 1")))
+        << address;
+}
+
 TEST_F(Network, DoesNotReachAddressesThatTheHostGetsLater) {
   std::vector<Place> places = everyWay({"198.51.100.7", "2001:db8:7::7"});
   EXPECT_THAT(lab_->reached(lab_->guest(), places), Contains("198.51.100.7 tcp 22: internet"));
@@ -88,6 +98,22 @@ TEST_F(Network, NameServerFollowsTheHost) {
        "mkdir /etc/r && echo nameserver 127.0.0.54 >/etc/r/resolv && ln -sf /etc/r/resolv /etc/resolv.conf;"
        "sleep 1.1"});
   EXPECT_THAT(lab_->reached(lab_->guest(), dns), answersFrom("other"));
+}
+
+// As a host has it that learned its name server from its router.
+TEST_F(Network, NameServerMayBeLinkLocal) {
+  capture({"sh", "-c", "echo nameserver fe80::53%h0 >/etc/resolv.conf; sleep 1.1"});
+  EXPECT_THAT(lab_->reached(lab_->guest(), everyWay({"fec0::3"}, {53})),
+              UnorderedElementsAre("fec0::3 tcp 53: internet", "fec0::3 udp 53: internet"));
+  // The guest's first choice says at once that it has no IPv4 address to ask, to who looks (IP_RECVERR) as
+  // libc does.
+  lab_->guestRun(
+      "python3 -c 'import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.setsockopt(0, 11, 1); "
+      "s.settimeout(2)\n"
+      "s.connect((\"10.0.2.3\", 53)); s.send(b\"?\")\n"
+      "try: s.recv(9)\n"
+      "except TimeoutError: raise\n"
+      "except OSError as e: assert e.errno == 101, e'");
 }
 
 TEST_F(Network, RouterAndDhcpAnswer) {
