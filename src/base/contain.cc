@@ -119,7 +119,7 @@ void containSelf(const Containment& c, const Fd& control) {
     for (const Bind& bind : c.binds) writable = writable || bind.writable || bind.devices;
     restrictByLandlock({writable, c.keepNetwork});
   }
-  Fd listener = installFilter({c.allowMounts, filterFor(c.exec)});
+  Fd listener = installFilter({c.allowMounts, filterFor(c.exec), c.unixSockets});
   sendMessage(control, kReady, {}, listener);
   listener.reset();
   // A parent that died before PR_SET_PDEATHSIG took effect closes the socket instead.
@@ -276,10 +276,9 @@ void probeContainment() {
 }
 
 void hardenSelf(Reach reach) {
-  setLimits({{RLIMIT_CORE, 0}});
-  check(::prctl(PR_SET_DUMPABLE, 0), "hide from", "debuggers");
+  keepOutOfCores();
   forbidNewPrivileges();
-  installFilter({false, FilterRules::Exec::kDeny, reach == Reach::kOwnOnly});
+  installFilter({false, FilterRules::Exec::kDeny, true, reach == Reach::kOwnOnly});
 }
 
 }  // namespace cove

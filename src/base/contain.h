@@ -63,6 +63,7 @@ struct Containment {
   bool procfs = false;            // /proc of its own pid namespace
   bool keepCapabilities = false;  // those of its own user namespace
   bool allowMounts = false;       // mount, setns, unshare, chroot and the like stay allowed
+  bool unixSockets = true;        // with the host's network they reach its abstract sockets
   ExecRule exec = ExecRule::kOnce;
   std::vector<std::pair<int, rlim_t>> limits;  // RLIMIT_…, value
   bool dieWithParent = true;                   // SIGKILL when the thread that started it ends

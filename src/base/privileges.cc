@@ -6,6 +6,7 @@
 #include <linux/landlock.h>
 #include <linux/securebits.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -26,6 +27,12 @@ struct RulesetAttributes {
 }  // namespace
 
 void forbidNewPrivileges() { check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set", "no_new_privs"); }
+
+void keepOutOfCores() {
+  rlimit none{0, 0};
+  check(::setrlimit(RLIMIT_CORE, &none), "forbid", "core files");
+  check(::prctl(PR_SET_DUMPABLE, 0), "hide from", "debuggers");
+}
 
 void dropCapabilities(uint64_t keep) {
   check(::prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |

@@ -7,6 +7,9 @@
 namespace cove {
 
 void forbidNewPrivileges();
+// No core file, and no debugger of the same user: what passes through the memory of this process is not kept.
+// Executing a program undoes the second.
+void keepOutOfCores();
 // All sets, the bounding set and the ways back (securebits) included; but those of the mask `keep`.
 void dropCapabilities(uint64_t keep = 0);
 // Supplementary groups (where this user namespace lets us), gid, uid; capabilities stay until dropped.

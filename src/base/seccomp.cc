@@ -143,10 +143,10 @@ void addOwnRules(Program& p) {
 }
 
 // AF_VSOCK knows no network namespace; the exotic families are kernel surface.
-void addSocketRules(Program& p) {
+void addSocketRules(Program& p, bool unixSockets) {
   p.unlessEqual(SYS_socket, 7);
   p.loadArgument(0);
-  p.ifEqual(AF_UNIX, 4);
+  p.ifEqual(unixSockets ? AF_UNIX : AF_INET, 4);
   p.ifEqual(AF_INET, 3);
   p.ifEqual(AF_INET6, 2);
   p.ifEqual(AF_NETLINK, 1);
@@ -185,7 +185,7 @@ Fd installFilter(const FilterRules& rules) {
   for (int call : kNever) p.onCall(call, SECCOMP_RET_ERRNO | EPERM);
   if (!rules.allowMounts) addNamespaceRules(p);
   if (rules.ownOnly) addOwnRules(p);
-  addSocketRules(p);
+  addSocketRules(p, rules.unixSockets);
   addTerminalRules(p);
   p.answer(SECCOMP_RET_ALLOW);
   sock_fprog program = p.get();

@@ -11,7 +11,8 @@ namespace cove {
 struct FilterRules {
   bool allowMounts = false;  // mount, pivot_root, chroot, setns, unshare, namespaces by clone
   enum class Exec { kAllow, kDeny, kAsk } exec = Exec::kDeny;
-  bool ownOnly = false;  // no socket, connect, bind; no signals to other processes, except by pidfd
+  bool unixSockets = true;  // socket() of AF_UNIX; pairs are always allowed
+  bool ownOnly = false;     // no socket, connect, bind; no signals to other processes, except by pidfd
 };
 
 // Installs the filter for this thread and all that it starts; no_new_privs must be set. With Exec::kAsk the

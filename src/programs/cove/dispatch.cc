@@ -4,6 +4,7 @@
 #include <csignal>
 #include <unistd.h>
 
+#include "base/privileges.h"
 #include "base/text.h"
 #include "cove/context.h"
 #include "cove/help.h"
@@ -103,6 +104,7 @@ int dispatch(std::vector<std::string> words) {
 int runCove(std::vector<std::string> words) {
   try {
     guardStandardDescriptors();
+    keepOutOfCores();  // what is typed into a machine, and what it prints
     return dispatch(std::move(words));
   } catch (...) {
     Error error = currentError();

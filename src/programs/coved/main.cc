@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/lock.h"
+#include "base/privileges.h"
 #include "base/text.h"
 #include "base/version.h"
 #include "coved/daemon.h"
@@ -20,13 +21,8 @@ namespace cove {
 
 namespace {
 
-// Nothing of the daemon's memory reaches a core file or a debugger of the same user.
 void protectProcess() {
-  struct rlimit none {
-    0, 0
-  };
-  check(::setrlimit(RLIMIT_CORE, &none), "forbid", "core files");
-  check(::prctl(PR_SET_DUMPABLE, 0), "make undumpable", "the daemon");
+  keepOutOfCores();
   // Supervisors are started by a child that ends at once; they come to us, so that somebody reaps them.
   check(::prctl(PR_SET_CHILD_SUBREAPER, 1), "become", "the reaper of supervisors");
   ::umask(077);

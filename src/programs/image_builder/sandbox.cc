@@ -77,6 +77,7 @@ Child startSandbox(const Recipe& recipe, const IdMap& ids, Fd request, const Fd&
   c.procfs = true;
   c.keepCapabilities = true;  // dpkg changes owners, mmdebstrap mounts /proc and enters the tree
   c.allowMounts = true;
+  c.unixSockets = false;  // some desktops' buses and X servers listen on abstract ones
   c.exec = ExecRule::kFree;
 
   Child::Spec spec;
