@@ -1,7 +1,11 @@
 #include "hypervisor/acceleration.h"
 
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
 #include <gtest/gtest.h>
 #include <kj/async-io.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/child.h"
@@ -85,9 +89,34 @@ TEST_F(AccelerationTest, AnAnswerOfAnotherHostOrForgedIsNotUsed) {
   EXPECT_NE(probeAcceleration(io_.unixEventPort, *qemu, dir_).wait(io_.waitScope).reason, "forged");
 }
 
+// This program in QEMU's place (main): it hangs where a guest would.
+TEST_F(AccelerationTest, AGuestThatDoesNotGetThroughIsKilledInTime) {
+  if (auto refusal = kvmRefusal()) GTEST_SKIP() << refusal->reason;
+  std::string self = std::filesystem::read_symlink("/proc/self/exe");
+  auto before = std::chrono::steady_clock::now();
+  Acceleration answer = probeAcceleration(io_.unixEventPort, self, dir_).wait(io_.waitScope);
+  auto took = std::chrono::steady_clock::now() - before;
+  EXPECT_EQ(answer.name, "tcg");
+  EXPECT_NE(answer.reason.find("does not get through its first instructions in 3 s"), std::string::npos)
+      << answer.reason;
+  EXPECT_NE(answer.reason.find("and complains"), std::string::npos) << answer.reason;
+  EXPECT_GE(took, std::chrono::seconds(3));
+  EXPECT_LT(took, std::chrono::seconds(20));
+  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1) << "it still runs";
+}
+
 TEST_F(AccelerationTest, AMissingQemuIsAnError) {
   EXPECT_ANY_THROW(probeAcceleration(io_.unixEventPort, "/no/such/qemu", dir_).wait(io_.waitScope));
 }
 
 }  // namespace
 }  // namespace cove
+
+int main(int argc, char** argv) {
+  if (argc > 1 && std::strcmp(argv[1], "-nodefaults") == 0) {
+    std::fputs("and complains\n", stderr);
+    ::pause();
+  }
+  testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}
