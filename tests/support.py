@@ -228,6 +228,10 @@ def link_images(source: Path, target: Path):
 
 # --- a terminal --------------------------------------------------------------------------------------------
 
+# Private parameters of "select graphic rendition" (xterm's modifyOtherKeys, which vi sets), for which pyte raises.
+UNKNOWN_TO_PYTE = re.compile(rb"\x1b\[[>?][0-9;]*m")
+
+
 class Terminal:
     """A pseudo terminal with `cove ARGS` on it, and the screen that a user would see."""
 
@@ -266,7 +270,7 @@ class Terminal:
         if select.select([self.master], [], [], seconds)[0]:
             data = os.read(self.master, 65536)
             self.raw += data
-            self.stream.feed(data)
+            self.stream.feed(UNKNOWN_TO_PYTE.sub(b"", data))
 
     def text(self) -> str:
         return "\n".join(line.rstrip() for line in self.screen.display)

@@ -147,7 +147,7 @@ def test_output_formats(machine):
     assert row["name"] == "shared" and row["state"] == "ready"
     table = machine("list").out.splitlines()
     assert len(table) == 2 and table[1].split()[0] == "shared"
-    assert "name: shared" in machine("list", "--output", "yaml").out
+    assert 'name: "shared"' in machine("list", "--output", "yaml").out
     info = machine.json("info", "shared")
     assert info["name"] == "shared" and info["state"] == "ready"
 

@@ -101,7 +101,7 @@ def test_forged_frames_reach_nothing(machine):
             ip route add table 99 127.0.0.1 via 10.0.2.2 dev eth0 2>/dev/null
             ip rule add to 127.0.0.1 table 99 pref 0 2>/dev/null
             timeout 8 bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}' 2>/dev/null
-            ip rule del pref 0; ip route flush table 99
+            ip rule del to 127.0.0.1 table 99; ip route flush table 99
             ip address del 127.0.0.5/32 dev eth0; ip route del 169.254.0.0/16; true""", check=False)
         assert accepted == []
     assert probe(machine, "169.254.169.254", 80) != "connected"

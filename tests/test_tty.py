@@ -27,9 +27,13 @@ def test_size_and_type(terminal):
     terminal.expect(r"40 132\r\n")
 
 
+# It is in the foreground when it prints; a key that comes before is the shell's.
+SLEEP = "sh -c 'echo begun; exec sleep 1000'\n"
+
+
 def test_keys(terminal):
-    terminal.send("sleep 1000\n")
-    terminal.expect("sleep 1000\r\n")
+    terminal.send(SLEEP)
+    terminal.expect("\nbegun\r\n")
     terminal.send("\x03")  # Ctrl-C ends the command, not the shell
     terminal.expect("ready> ")
     terminal.send("echo $?\n")
@@ -46,8 +50,8 @@ def test_keys(terminal):
 
 
 def test_job_control(terminal):
-    terminal.send("sleep 1000\n")
-    terminal.expect("sleep 1000\r\n")
+    terminal.send(SLEEP)
+    terminal.expect("\nbegun\r\n")
     terminal.send("\x1a")  # Ctrl-Z
     terminal.expect("Stopped")
     terminal.expect("ready> ")
