@@ -1,6 +1,10 @@
 """Images: built once, whole or not at all, in a sandbox; listed and deleted."""
 
+import contextlib
+import http.server
+import itertools
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -90,6 +94,103 @@ def test_unreachable_mirror(empty):
     assert "127.0.0.1:9" in result.err
     assert empty.json("image", "list") == []
     assert not any((empty.home / "_images").iterdir())
+
+
+class Mirror(http.server.ThreadingHTTPServer):
+    """An archive on this host's loopback that serves what a test says: {path below dists/bookworm: content}."""
+
+    def __init__(self, answers: dict):
+        self.answers, self.asked = answers, []
+        super().__init__(("127.0.0.1", 0), self.Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/debian"
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.server.asked.append(self.path)
+            content = self.server.answers.get(self.path.rpartition("/")[2])
+            if content is None:
+                return self.send_error(404)
+            self.send_response(200)
+            size = getattr(content, "claimed", len(content) if isinstance(content, bytes) else 10**12)
+            self.send_header("Content-Length", str(size))
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for block in [content] if isinstance(content, bytes) else content:
+                    self.wfile.write(block)
+
+        def log_message(self, *_):
+            pass
+
+
+class Cut(bytes):
+    """The beginning of something that said to be longer."""
+    claimed = 1_000_000
+
+
+RELEASE = b"""Origin: Debian
+Label: Debian
+Suite: oldstable
+Codename: bookworm
+Date: Sat, 01 Nov 2025 00:00:00 UTC
+Architectures: amd64
+Components: main
+SHA256:
+ e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 0 main/binary-amd64/Packages
+"""
+
+
+def signed_by_somebody(directory) -> bytes:
+    home = directory / "gnupg"
+    home.mkdir(mode=0o700)
+    gpg = ["gpg", "--homedir", home, "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""]
+    try:
+        subprocess.run([*gpg, "--quick-generate-key", "Debian <ftpmaster@debian.example>", "ed25519"], check=True,
+                       capture_output=True)
+        return subprocess.run([*gpg, "--clearsign"], input=RELEASE, stdout=subprocess.PIPE, check=True).stdout
+    finally:
+        subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=False)
+
+
+NOT_SIGNED, NOT_REACHED = "the archive's signature is not valid", "cannot be reached"
+NO_ARCHIVE = "is no archive of this release"
+
+
+@pytest.mark.parametrize("kind,said", [
+    ("unsigned", NOT_SIGNED), ("foreign", NOT_SIGNED), ("page", NO_ARCHIVE), ("cut", NOT_REACHED),
+    ("endless", NO_ARCHIVE)])
+def test_hostile_mirror(empty, tmp_path, kind, said):
+    """Refused with a reason, within seconds, and nothing of it is kept."""
+    if kind == "foreign" and not shutil.which("gpg"):
+        pytest.skip("there is no gpg to sign with")
+    answers = {
+        "unsigned": lambda: {"Release": RELEASE},
+        "foreign": lambda: {"InRelease": signed_by_somebody(tmp_path)},
+        "page": lambda: {"InRelease": b"<html>Please log in \x1b[31m</html>"},
+        "cut": lambda: {"InRelease": Cut(RELEASE)},
+        "endless": lambda: {"InRelease": itertools.repeat(b"x" * 65536)},
+    }[kind]()
+    with Mirror(answers) as mirror:
+        result = empty("image", "pull", OS, check=False, env={"COVE_MIRROR": mirror.url}, timeout=120)
+        mirror.shutdown()
+    assert result.status == 1
+    assert said in result.err and "\x1b" not in result.err, result.err
+    assert any("InRelease" in path for path in mirror.asked) and not any("Packages" in path for path in mirror.asked)
+    assert empty.json("image", "list") == []
+    assert [p.name for p in (empty.home / "_images").iterdir() if p.is_dir()] == []
+
+
+def test_proxy_password_is_not_kept(empty):
+    """It is in the environment of the daemon and of the build, as curl has it; in no log, no list, no message."""
+    result = empty("image", "pull", OS, check=False, timeout=120,
+                   env={"http_proxy": "http://somebody:geheim@127.0.0.1:9/"})
+    assert result.status == 1 and NOT_REACHED in result.err
+    assert b"geheim" not in result.stderr
+    for path in empty.home.rglob("*"):
+        assert not path.is_file() or b"geheim" not in path.read_bytes(), path
 
 
 def test_next_debian(empty):

@@ -3,11 +3,15 @@
 import contextlib
 import ipaddress
 import json
+import os
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
+
+from support import BIN, OS, SMALL
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -39,6 +43,26 @@ def listener(address: str, family=socket.AF_INET):
         threading.Thread(target=serve, daemon=True).start()
         yield server.getsockname()[1], accepted
         server.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def name_server(address: str, answer: str):
+    """Answers every question for an IPv4 address with `answer`, and every other one with nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind((address, 53))
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    packet, client = server.recvfrom(512)
+                    end = packet.index(b"\0", 12) + 5  # after name, type and class
+                    question, is_a = packet[12:end], packet[end - 4:end - 2] == b"\0\1"
+                    record = b"\xc0\x0c\0\1\0\1\0\0\0\0\0\4" + socket.inet_aton(answer) if is_a else b""
+                    header = packet[:2] + b"\x81\x80\0\1" + bytes([0, is_a]) + b"\0\0\0\0"
+                    server.sendto(header + question + record, client)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield
 
 
 def host_addresses():
@@ -89,6 +113,45 @@ def test_host_addresses_are_out_of_reach(machine):
     "255.255.255.255", "224.0.0.1", "::", "::1", "100.100.100.200", "127.0.0.2", "192.0.0.192"])
 def test_metadata_and_link_local_are_out_of_reach(machine, address):
     assert probe(machine, address, 80) != "connected"
+
+
+def test_host_link_local_is_out_of_reach(machine):
+    """The guest's link is another one; nothing on it answers for the host."""
+    tried = 0
+    for address, interface in host_addresses():
+        if ipaddress.ip_address(address).is_link_local and ":" in address:
+            with listener(f"{address}%{interface}", socket.AF_INET6) as (port, accepted):
+                assert probe(machine, f"{address}%eth0", port) != "connected", interface
+                assert accepted == []
+            tried += 1
+    if not tried:
+        pytest.skip("this host has no link-local address")
+
+
+@pytest.mark.parametrize("address", ["10.0.2.2", "169.254.169.254", "100.100.100.200", "fec0::2", "fd00:ec2::254"])
+def test_what_is_refused_fails_at_once(machine, address):
+    began = time.monotonic()
+    assert "Connection timed out" not in (why := probe(machine, address, 22)) and why not in ("", "connected"), why
+    assert time.monotonic() - began < 6  # the probe itself would wait for 8
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a resolv.conf, in a namespace")
+def test_names_follow_the_host(cove, tmp_path):
+    """The daemon of this test sees an /etc/resolv.conf of its own, which changes while the machine runs."""
+    resolv = tmp_path / "resolv.conf"
+    resolv.write_text("nameserver 127.77.0.1\n")
+    subprocess.run(["unshare", "--mount", "sh", "-c", f"mount --bind {resolv} /etc/resolv.conf && exec {BIN}/cove "
+                    "daemon start"], env=cove.environment, check=True, timeout=60)
+    with name_server("127.77.0.1", "192.0.2.1"), name_server("127.77.0.2", "192.0.2.2"):
+        cove("start", "--name", "names", *SMALL, OS)
+        resolve = lambda name: cove.sh("names", f"getent ahostsv4 {name}", check=False).out.split()[:1]
+        assert resolve("one.test") == ["192.0.2.1"]
+        resolv.write_text("nameserver 127.77.0.2\n")
+        time.sleep(1.5)
+        assert resolve("two.test") == ["192.0.2.2"]
+        resolv.write_text("# none\n")
+        time.sleep(1.5)
+        assert resolve("three.test") == []
 
 
 def test_forged_frames_reach_nothing(machine):

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from support import BIN, descendants
+from support import BIN, comm, descendants, pids
 
 pytestmark = pytest.mark.timeout(600)
 PROGRAMS = ["cove", "coved", "cove-vm", "cove-network", "cove-image"]
@@ -77,6 +77,71 @@ def test_files_are_the_owners_alone(machine):
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
         for entry in directory.iterdir():
             assert entry.lstat().st_mode & 0o077 == 0 or entry.is_symlink(), entry
+
+
+@pytest.mark.smoke
+def test_no_core_files(machine):
+    """Whatever holds keys, the console or a command's streams leaves no copy of its memory."""
+    client = machine.popen("shell", "shared", "--", "sh", "-c", "echo there; sleep 60")
+    try:
+        assert client.stdout.readline() == b"there\n"
+        supervisor = machine.supervisor_pid("shared")
+        for pid in [client.pid, machine.daemon_pid(), supervisor, *descendants(supervisor)]:
+            with open(f"/proc/{pid}/limits") as file:
+                core, = (line for line in file if line.startswith("Max core file size"))
+            assert core.split()[4:6] == ["0", "0"], (comm(pid), core)
+            if os.getuid() != 0:  # what is not dumpable belongs to root in /proc
+                assert os.stat(f"/proc/{pid}").st_uid != os.getuid(), comm(pid)
+    finally:
+        client.kill()
+        client.communicate()
+
+
+def everything_kept(cove):
+    """The content of every file of a state directory, but for disks, images and the keys themselves."""
+    for top in (cove.home, cove.runtime):
+        for path in top.rglob("*"):
+            if path.is_file() and "_images" not in path.parts and path.name not in ("disk", "key"):
+                yield str(path), path.read_bytes()
+
+
+def everything_shown():
+    """Command line and environment of every process, as far as we may see them."""
+    for pid in pids():
+        for name in ("cmdline", "environ"):
+            try:
+                with open(f"/proc/{pid}/{name}", "rb") as file:
+                    yield f"/proc/{pid}/{name} ({comm(pid)})", file.read()
+            except OSError:
+                pass
+
+
+@pytest.mark.smoke
+def test_secrets_are_nowhere_else(machine, tmp_path):
+    """The instance's key, and what passed through streams, copies and the console: in no log, database, process."""
+    typed = b"typed-" + os.urandom(12).hex().encode()
+    assert machine("shell", "shared", "--", "cat", input=typed).stdout == typed
+    (tmp_path / "secret").write_bytes(typed)
+    machine("copy", tmp_path / "secret", "shared:/dev/shm/secret")
+    machine("copy", "shared:/dev/shm/secret", tmp_path / "back")
+    client = machine.popen("shell", "shared", "--", "sh", "-c", "cat; sleep 60")
+    client.stdin.write(typed)
+    client.stdin.close()
+    key = (machine.home / "shared" / "key").read_bytes()
+    key = key.splitlines()[2]  # of its body; the first lines are the same in all keys
+    assert len(key) > 40
+    try:
+        seen = [*everything_kept(machine), *everything_shown()]
+        assert any(name.endswith("coved.log") for name, _ in seen) and any("cmdline" in name for name, _ in seen)
+        for name, content in seen:
+            for secret in (typed, key):
+                assert secret not in content, name
+    finally:
+        client.kill()
+        client.stdout.close()
+        client.stderr.close()
+        client.wait()
+        machine.sh("shared", "rm /dev/shm/secret; pkill -x sleep", check=False)
 
 
 def test_binaries_are_hardened():

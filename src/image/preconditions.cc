@@ -106,6 +106,12 @@ Error explainFailure(const Ended& ended, std::string_view log, const std::string
     reason = "the mirror of Debian's archive cannot be reached";
     hint = "Check the network; set http_proxy where a proxy is needed, or COVE_MIRROR for another mirror.";
   }
+  if (contains(log, "does not have a Release file") || contains(log, "NOSPLIT")) {
+    reason = "what the mirror served is no archive of this release";
+    hint =
+        "Check the address of the mirror. A network that wants a login first also answers in the archive's "
+        "place.";
+  }
   // What was not fetched at all is "not signed" for apt as well.
   bool fetched = !contains(log, "Failed to fetch");
   if ((fetched && contains(log, "is not signed")) || contains(log, "BADSIG") || contains(log, "NO_PUBKEY")) {

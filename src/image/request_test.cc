@@ -98,6 +98,11 @@ TEST(Failure, KnownReasonsAreNamedAndTheLogEscaped) {
       HasSubstr("cannot be reached"));
   std::string many;
   for (int i = 0; i < 100; ++i) many += "line " + std::to_string(i) + "\n";
+  for (const char* served : {"E: The repository 'http://m x Release' does not have a Release file.",
+                             "E: Failed to fetch http://m/InRelease  Clearsigned file isn't valid, got "
+                             "'NOSPLIT' (does the network "
+                             "require authentication?)"})
+    EXPECT_THAT(explainFailure(failed, served, "l").message(), HasSubstr("no archive of this release"));
   EXPECT_THAT(explainFailure(failed, many, "l").hint(), HasSubstr("line 99"));
   EXPECT_THAT(explainFailure(failed, many, "l").hint(), Not(HasSubstr("line 80\n")));
   EXPECT_THAT(explainFailure(Ended{0, SIGKILL}, "", "l").message(), HasSubstr("signal 9"));

@@ -142,7 +142,7 @@ Lab::Lab() {
   hostRun(
       "ip link set lo up; ip link set h0 up; ip addr add 203.0.113.2/24 broadcast 203.0.113.255 dev h0;"
       "ip addr add 169.254.1.1/16 dev h0; ip addr add 10.0.2.77/32 dev lo; ip addr add 2001:db8::2/64 dev h0 "
-      "nodad; ip addr add fe80::2/64 dev h0 nodad;"
+      "nodad; ip addr add fe80::2/64 dev h0 nodad; ip addr add fd00:77::2/64 dev h0 nodad;"
       "ip route add local 192.0.2.0/24 dev lo; ip -6 route add local 2001:db8:99::/48 dev lo;"
       "ip route add default via 203.0.113.1; ip -6 route add default via 2001:db8::1;"
       "ip route add 169.254.169.254/32 via 203.0.113.1");

@@ -48,7 +48,7 @@ TEST_F(Network, ReachesTheInternet) {
 
 TEST_F(Network, DoesNotReachTheHost) {
   std::vector<Place> places = everyWay({"127.0.0.1", "127.0.0.53", "203.0.113.2", "169.254.1.1", "10.0.2.77",
-                                        "192.0.2.99", "2001:db8::2", "2001:db8:99::5"});
+                                        "192.0.2.99", "2001:db8::2", "2001:db8:99::5", "fd00:77::2"});
   EXPECT_THAT(lab_->reached(lab_->host(), places), SizeIs(places.size())) << "they are there";
   for (const Place& alias : everyWay({"10.0.2.2", "10.0.2.3", "fec0::2", "fec0::3", "10.0.2.4", "::1"}))
     places.push_back(alias);
