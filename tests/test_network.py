@@ -31,7 +31,7 @@ def probe(machine, address: str, port: int) -> str:
 def listener(address: str, family=socket.AF_INET):
     with socket.socket(family) as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        server.bind((address, 0))
+        server.bind(socket.getaddrinfo(address, 0, family)[0][4])  # with the interface of a link-local one
         server.listen()
         accepted = []
 
@@ -149,9 +149,6 @@ def test_names_follow_the_host(cove, tmp_path):
         resolv.write_text("nameserver 127.77.0.2\n")
         time.sleep(1.5)
         assert resolve("two.test") == ["192.0.2.2"]
-        resolv.write_text("# none\n")
-        time.sleep(1.5)
-        assert resolve("three.test") == []
 
 
 def test_forged_frames_reach_nothing(machine):
@@ -179,7 +176,7 @@ def test_other_instances_are_out_of_reach(machine):
 @pytest.mark.network
 def test_the_rest_is_reachable(machine):
     """Names resolve and Debian's archive answers, by apt's own means."""
-    if subprocess.run(["getent", "hosts", "deb.debian.org"], capture_output=True).returncode:
+    if subprocess.run(["getent", "--service=dns", "hosts", "deb.debian.org"], capture_output=True).returncode:
         pytest.skip("this host has no name service")
     assert machine.sh("shared", "getent hosts deb.debian.org").out
     result = machine.sh("shared", "apt-get update -o Acquire::Retries=0 -o Acquire::http::Timeout=30 2>&1",

@@ -14,7 +14,7 @@ PROGRAMS = ["cove", "coved", "cove-vm", "cove-network", "cove-image"]
 
 def status(pid: int) -> dict[str, str]:
     with open(f"/proc/{pid}/status") as file:
-        return dict(line.rstrip().split(":\t", 1) for line in file if ":\t" in line)
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
 
 
 @pytest.mark.smoke
@@ -82,7 +82,7 @@ def test_files_are_the_owners_alone(machine):
 @pytest.mark.smoke
 def test_no_core_files(machine):
     """Whatever holds keys, the console or a command's streams leaves no copy of its memory."""
-    client = machine.popen("shell", "shared", "--", "sh", "-c", "echo there; sleep 60")
+    client = machine.popen("shell", "shared", "--", "sh", "-c", "echo there; sleep 20")
     try:
         assert client.stdout.readline() == b"there\n"
         supervisor = machine.supervisor_pid("shared")
@@ -124,7 +124,7 @@ def test_secrets_are_nowhere_else(machine, tmp_path):
     (tmp_path / "secret").write_bytes(typed)
     machine("copy", tmp_path / "secret", "shared:/dev/shm/secret")
     machine("copy", "shared:/dev/shm/secret", tmp_path / "back")
-    client = machine.popen("shell", "shared", "--", "sh", "-c", "cat; sleep 60")
+    client = machine.popen("shell", "shared", "--", "sh", "-c", "cat; sleep 20")
     client.stdin.write(typed)
     client.stdin.close()
     key = (machine.home / "shared" / "key").read_bytes()
@@ -141,7 +141,7 @@ def test_secrets_are_nowhere_else(machine, tmp_path):
         client.stdout.close()
         client.stderr.close()
         client.wait()
-        machine.sh("shared", "rm /dev/shm/secret; pkill -x sleep", check=False)
+        machine.sh("shared", "rm /dev/shm/secret")
 
 
 def test_binaries_are_hardened():
