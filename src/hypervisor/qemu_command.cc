@@ -68,8 +68,8 @@ std::vector<std::string> qemuCommand(const MachineSpec& spec) {
   std::vector<std::string> argv = {
       spec.program, "-name", quoteOption(str("guest=", spec.name.c_str())), "-nodefaults", "-no-user-config",
       "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", "-machine",
-      "q35,sata=off,smbus=off,usb=off,vmport=off,hpet=off,graphics=off", "-smp", str(spec.cpus), "-m",
-      str(spec.memoryMiB), "-display", "none",
+      "q35,dump-guest-core=off,sata=off,smbus=off,usb=off,vmport=off,hpet=off,graphics=off", "-smp",
+      str(spec.cpus), "-m", str(spec.memoryMiB), "-display", "none",
       // Poweroff, reboot and panic stop the machine, so that the supervisor decides and no output is lost.
       "-action", "reboot=shutdown,shutdown=pause,panic=pause"};
   addAccelerator(argv, spec);
