@@ -148,7 +148,8 @@ Lab::Lab() {
       "ip route add 169.254.169.254/32 via 203.0.113.1");
   run(internet_,
       "ip link set lo up; ip link set i0 up; ip addr add 203.0.113.1/24 dev i0;"
-      "ip addr add 2001:db8::1/64 dev i0 nodad; ip addr add fe80::53/64 dev i0 nodad;"
+      "ip addr add 2001:db8::1/64 dev i0 nodad; ip addr add fe80::53/64 dev i0 nodad; ip addr add "
+      "fd00:77::1/64 dev i0 nodad;"
       "for a in 198.51.100.7 169.254.169.254 100.100.100.200 168.63.129.16; do ip addr add $a/32 dev lo; "
       "done;"
       "for a in 2001:db8:7::7 fd00:ec2::254 64:ff9b::a9fe:a9fe 64:ff9b::c633:6407 2002:7f00:1::1"
