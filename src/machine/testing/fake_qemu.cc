@@ -105,7 +105,8 @@ class FakeAgent final : public rpc::Agent::Server {
     return kj::READY_NOW;
   }
   kj::Promise<void> sshHostKey(SshHostKeyContext context) override {
-    if (qemu_.mode() == "no-ssh-key") KJ_FAIL_REQUIRE("no key \x1b[2J");
+    // Not thrown: a sanitizer finds no stack to unwind in a process without /proc.
+    if (qemu_.mode() == "no-ssh-key") return KJ_EXCEPTION(FAILED, "no key \x1b[2J");
     context.getResults().setPublicKey("ssh-ed25519 AAAA\x1b]0;x");
     return kj::READY_NOW;
   }
