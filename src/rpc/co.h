@@ -80,7 +80,7 @@ struct Adapter {
 template <typename T>
 struct [[nodiscard]] Co : kj::Promise<T> {
   Co(kj::Promise<T>&& promise) : kj::Promise<T>(kj::mv(promise)) {}
-  Co(Co&&) = default;
+  Co(Co&&) noexcept = default;
   ~Co() noexcept {}
 };
 

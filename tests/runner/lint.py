@@ -114,7 +114,9 @@ def check_tidy(results):
         if not file.is_relative_to(ROOT / "src") or file.name.endswith("_test.cc"):
             continue
         stamp = stamps / file.relative_to(ROOT)
-        ours = [p for p in needed.get(entry["output"], []) if str(p).startswith(str(ROOT)) and p.exists()]
+        command = shlex.split(entry["command"])
+        output = command[command.index("-o") + 1]
+        ours = [p for p in needed.get(output, []) if str(p).startswith(str(ROOT)) and p.exists()]
         newest = max([rules, file.stat().st_mtime, *(p.stat().st_mtime for p in ours)])
         if not stamp.exists() or stamp.stat().st_mtime <= newest:
             pending.append((file, stamp))
