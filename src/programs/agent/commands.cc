@@ -14,8 +14,9 @@ namespace cove::agent {
 namespace {
 constexpr const char* kUnitName = "cove-commands.service";
 // The lines below [Unit]: as early as it can be, and ended at shutdown before file systems are unmounted.
-// The sleeper keeps the cgroup: systemd removes that of a unit without processes. One command that runs out
-// of memory must not stop all of them (OOMPolicy). An interactive shell ignores SIGTERM, but not SIGHUP.
+// The sleeper keeps the cgroup: systemd removes that of a unit without processes. It has a name of its own,
+// because the unit ends with it, and `pkill sleep` must not mean that. One command that runs out of memory
+// must not stop all of them (OOMPolicy). An interactive shell ignores SIGTERM, but not SIGHUP.
 constexpr const char* kUnit = R"([Unit]
 Description=Commands that cove runs
 DefaultDependencies=no
@@ -24,7 +25,7 @@ Conflicts=shutdown.target
 Before=shutdown.target
 
 [Service]
-ExecStart=/bin/sleep infinity
+ExecStart=/bin/sh -c "echo cove-commands >/proc/$$$$/comm; while :; do sleep 2147483647; done"
 Restart=always
 Delegate=yes
 TasksMax=infinity
