@@ -90,7 +90,7 @@ void Instances::onStatus(const std::string& id, const VmState& state) {
     auto written = [this, id, key = access.hostKey] {
       if (auto still = machines_.find(id); still != machines_.end()) still->second.sshHostKey = key;
     };
-    inBackground(runForked(io_.unixEventPort, what, write).then(written), what);
+    inBackground(runForked(io_.unixEventPort, what, write).then(kj::mv(written)), what);
   }
 }
 
