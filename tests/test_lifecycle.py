@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import threading
-import time
 
 import pytest
 
@@ -14,8 +13,8 @@ from support import BOOT, OS, SMALL, eventually
 pytestmark = pytest.mark.timeout(1200)
 
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
-# A service that holds up the guest's shutdown for a few seconds.
-LONG_STOP = "systemd-run -q -p ExecStop='/bin/sleep 20' -p TimeoutStopSec=30 sleep 1000"
+# A service that holds up the guest's shutdown for so many seconds.
+LONG_STOP = "systemd-run -q -p ExecStop='/bin/sleep %d' -p TimeoutStopSec=infinity sleep 1000"
 
 
 @pytest.mark.smoke
@@ -73,9 +72,9 @@ def test_power_off_from_inside(cove):
     """It is seen to stop as soon as it begins to, and `start` in that moment starts it again."""
     cove("start", "--name", "inside", *SMALL, OS)
     boot = cove.sh("inside", BOOT_ID).out
-    cove.sh("inside", LONG_STOP)
+    cove.sh("inside", LONG_STOP % 10)
     cove.sh("inside", "systemctl poweroff", check=False)
-    cove.wait_state("inside", "stopping", seconds=10)
+    cove.wait_state("inside", "stopping")
     cove("start", "inside")
     assert cove.state("inside") == "ready"
     assert cove.sh("inside", BOOT_ID).out != boot
@@ -88,7 +87,7 @@ def test_reboot_from_inside(cove):
     first = cove.sh("again", BOOT_ID).out
     supervisor = cove.supervisor_pid("again")
     cove.sh("again", "systemctl reboot", check=False)
-    cove.wait_state("again", "stopping", seconds=10)
+    cove.wait_state("again", "stopping")
     cove("start", "again")  # waits for what comes of it
     assert cove.sh("again", BOOT_ID).out != first
     assert cove.supervisor_pid("again") == supervisor
@@ -98,12 +97,10 @@ def test_less_patience(cove):
     """What another stops or deletes can be stopped at once, and deleted: they end together."""
     for command in (("stop", "--force"), ("delete", "--force")):
         cove("start", "--name", "slow", *SMALL, OS)
-        cove.sh("slow", LONG_STOP)
-        patient = cove.popen("stop", "--timeout", "100s", "slow")
-        cove.wait_state("slow", "stopping", seconds=10)
-        began = time.monotonic()
+        cove.sh("slow", LONG_STOP % 100_000)
+        patient = cove.popen("stop", "--timeout", "1h", "slow")
+        cove.wait_state("slow", "stopping")
         cove(*command, "slow")
-        assert time.monotonic() - began < 15
         assert patient.wait(BOOT) == 0
         if command[0] == "stop":
             assert cove.state("slow") == "stopped"
