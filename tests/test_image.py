@@ -62,7 +62,7 @@ def test_interrupted_build_leaves_nothing(empty):
     assert client.returncode != 0
     eventually(lambda: not any("mmdebstrap" == n for n in cove_processes().values()), 60, "the build to end")
     assert empty.json("image", "list") == []
-    eventually(lambda: not any((empty.home / "_images").iterdir()), 60, "the staging area to be empty")
+    assert not any((empty.home / "_images").iterdir())  # cove has waited for it
 
 
 def test_killed_build_leaves_nothing(empty):

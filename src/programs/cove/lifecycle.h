@@ -37,7 +37,7 @@ auto discardOnFailure(Context& context, const std::string& name, F body) {
 // cove ends. Never throws; as above, no longer than a limit and not beyond a second Ctrl-C.
 void awaitUndone(Context& context) noexcept;
 
-// Runs `body`, a call that makes an instance; interrupted, waits as above.
+// Runs `body`, a call that makes an instance or an image; interrupted, waits as above.
 template <typename F>
 auto undoneOnInterrupt(Context& context, F body) {
   try {

@@ -4,6 +4,7 @@
 #include "cove/commands/all.h"
 #include "cove/context.h"
 #include "cove/instance_record.h"
+#include "cove/lifecycle.h"
 #include "cove/output.h"
 #include "cove/stdio.h"
 
@@ -71,9 +72,12 @@ class ImagePull final : public Action {
     request.setOs(os_);
     request.setVariant(variant_);
     request.setProgress(context.progressClient());
-    auto response = context.wait(request.send());
+    std::string digest = undoneOnInterrupt(context, [&] {
+      auto response = context.wait(request.send());
+      return std::string(response.getDigest().cStr());
+    });
     context.progress().clear();
-    writeOut(escapeForTerminal(cove::str(response.getDigest())) + "\n");
+    writeOut(escapeForTerminal(digest) + "\n");
     return 0;
   }
 
