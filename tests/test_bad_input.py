@@ -218,7 +218,7 @@ def test_disk_full_while_running(small_disk, store):
 @needs_mount
 @pytest.mark.smoke
 def test_delete_on_a_full_disk(small_disk, store):
-    """Not a byte is left, and deleting is what makes room."""
+    """Not a byte is left, and deleting is what makes room: also for a daemon that starts only then."""
     small_disk.home.mkdir(mode=0o700)
     subprocess.run(["cp", "-a", "--sparse=always", store.home / "_images", small_disk.home / "_images"], check=True)
     cove = small_disk
@@ -227,6 +227,7 @@ def test_delete_on_a_full_disk(small_disk, store):
     fill(cove, 0)
     cove.popen("shell", "--user", "root", "busy", "--", "sh", "-c", "head -c 50M /dev/urandom >/root/x; sync")
     cove.wait_state("busy", "paused")
+    cove("daemon", "stop")
     cove("delete", "still")
     cove("delete", "--force", "busy")
     assert cove.instances() == []

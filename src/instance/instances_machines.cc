@@ -63,7 +63,12 @@ co::Co<void> Instances::follow(std::string id) {
   // The row may be newer than what we began with: it may be kept by now.
   for (const InstanceRecord& record : records_.all()) {
     if (record.id != id) continue;
-    recordEnd(record, last);
+    try {
+      recordEnd(record, last);
+    } catch (const std::exception&) {
+      // A full disk, as a rule. What the row says still is put right by the next start, or the next daemon.
+      log_.error(str("cannot record the end of ", record.name(), ": ", currentError().what()));
+    }
     if (record.spec.ephemeral) inBackground(discard(record.name()), "delete " + record.name());
   }
   end->fulfill();

@@ -117,6 +117,7 @@ Operation InstanceOperations::remove(const InstanceRecord& record) {
   operation.subject = record.name();
   operation.arguments = argumentsOf(record);
   operation.policy = Operation::Policy::kFinish;
+  operation.makesRoom = true;
   operation.atBegin = [this, record] { records_.remove(record.id); };
   operation.steps = {{"rename",
                       [this, record]() -> kj::Promise<void> {

@@ -26,7 +26,7 @@ namespace {
 
 }  // namespace
 
-Database::Database(const StateDir& dir, const char* name) {
+Database::Database(const StateDir& dir, const char* name) : reserve_(dir.fd, str(name, ".reserve")) {
   // Made by us, so that its mode does not depend on the umask; SQLite gives its other files the same mode.
   openAt(dir.fd, name, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
   std::string path = str(dir.path, "/", name);
@@ -35,6 +35,7 @@ Database::Database(const StateDir& dir, const char* name) {
     if (sqlite3_open_v2(path.c_str(), &handle_, kFlags, nullptr) != SQLITE_OK)
       fail(handle_, str("open ", path));
     configure();
+    reserve_.take();
   } catch (...) {
     sqlite3_close_v2(handle_);
     throw;

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/paths.h"
+#include "journal/reserve.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -28,6 +29,8 @@ class Database {
   // Statements without arguments, separated by semicolons.
   void script(const char* sql);
   int64_t lastId() const;
+  // Beside it; free where the disk is full.
+  Reserve& reserve() { return reserve_; }
 
   // Flushed: on disk when commit() returns. Unflushed: survives the process, but not a power failure.
   enum class Durability { kFlushed, kUnflushed };
@@ -47,6 +50,7 @@ class Database {
  private:
   friend class Query;
   void configure();
+  Reserve reserve_;
   sqlite3* handle_ = nullptr;
 };
 

@@ -12,6 +12,7 @@ class Journal::Running {
       : journal_(journal), id_(id), operation_(std::move(operation)), stepsBegun_(stepsDone) {}
   ~Running() noexcept {
     if (!ended_ && operation_.policy == Operation::Policy::kUndo) undo();
+    if (operation_.makesRoom) journal_.database_.reserve().take();
   }
 
   co::Co<void> steps() {
@@ -62,6 +63,7 @@ class Journal::Running {
 
 kj::Promise<void> Journal::perform(Operation operation) {
   int64_t id;
+  if (operation.makesRoom) database_.reserve().free();
   {
     Database::Transaction transaction(database_);
     database_.execute("INSERT INTO operation (kind, subject, arguments) VALUES (?, ?, ?)", operation.kind,
@@ -95,6 +97,7 @@ std::vector<Journal::Interrupted> Journal::interrupted() {
 }
 
 kj::Promise<void> Journal::recover(Interrupted interrupted, Operation operation) {
+  if (operation.makesRoom) database_.reserve().free();
   auto running = kj::heap<Running>(*this, interrupted.id, std::move(operation), interrupted.stepsDone);
   std::string name = running->name();
   if (running->policy() == Operation::Policy::kUndo) {

@@ -35,6 +35,7 @@ struct Operation {
   std::vector<Step> steps;
   std::function<void()> atBegin = [] {};  // changes of the database alone
   std::function<void()> atEnd = [] {};
+  bool makesRoom = false;  // on the disk: it may use the database's reserve
 };
 
 class Journal {

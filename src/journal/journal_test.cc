@@ -1,6 +1,7 @@
 #include "journal/journal.h"
 
 #include <kj/async.h>
+#include <unistd.h>
 
 #include "journal/test_support.h"
 #include "rpc/error.h"
@@ -56,6 +57,21 @@ TEST_F(JournalTest, FailureUndoesWhatWasBegun) {
   EXPECT_THROW(promise.wait(scope_), kj::Exception);
   EXPECT_THAT(trace_, ElementsAre("a", "undo b", "undo a"));
   EXPECT_THAT(journal_.interrupted(), IsEmpty());
+}
+
+TEST_F(JournalTest, TheReserveIsFreeForWhatMakesRoom) {
+  auto isTaken = [this] { return ::access(state_.path("cove.db.reserve").c_str(), F_OK) == 0; };
+  for (bool makesRoom : {false, true}) {
+    Operation operation = this->operation(Operation::Policy::kFinish, {step("a")});
+    operation.steps[0].run = [&]() -> kj::Promise<void> {
+      EXPECT_EQ(isTaken(), !makesRoom);
+      return kj::READY_NOW;
+    };
+    operation.makesRoom = makesRoom;
+    EXPECT_TRUE(isTaken());
+    journal_.perform(std::move(operation)).wait(scope_);
+    EXPECT_TRUE(isTaken());
+  }
 }
 
 TEST_F(JournalTest, DroppingUndoes) {
