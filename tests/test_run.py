@@ -249,6 +249,11 @@ def test_commands_are_listed_and_attached_again(machine):
     assert script not in [a for p in machine.json("ps", "shared") for a in p["command"]]
 
 
+def test_a_command_ends_its_like_and_no_other(machine):
+    """What holds the commands together in the guest has a name of its own."""
+    assert machine.sh("shared", "sleep 1000 & pkill sleep; wait; echo still there").out == "still there\n"
+
+
 def test_background_children_do_not_hold_the_client(machine):
     """As with ssh: the command's end counts, and what still writes loses its reader."""
     process = machine.popen("shell", "--user", "root", "shared", "--", "sh", "-c", "sleep 30 >/dev/null 2>&1 & echo on")
