@@ -140,8 +140,8 @@ co::Co<void> Instances::halt(InstanceRecord record, bool force, uint64_t timeout
   co_await ended.exclusiveJoin(kj::mv(late));
 }
 
-// Waits until nothing is under way with the instance, and its machine is not just ending: then it runs (a guest
-// that rebooted), or it does not, or there is no such instance any more.
+// Waits until nothing is under way with the instance, and its machine is not just ending: then it runs (a
+// guest that rebooted), or it does not, or there is no such instance any more.
 co::Co<void> Instances::settle(std::string name) {
   auto& timer = io_.provider->getTimer();
   kj::TimePoint late = timer.now() + kDefaultStop + kStopMargin;
