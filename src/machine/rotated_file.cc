@@ -1,6 +1,6 @@
 #include "machine/rotated_file.h"
 
-#include <stdio.h>
+#include <cstdio>
 #include <unistd.h>
 
 #include "base/error.h"

@@ -24,7 +24,7 @@ class Link : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
     std::function<void()> closed;  // end of file; on a device, whose peer may come back, at every time
   };
   Link(kj::UnixEventPort& port, Fd fd, bool device);
-  ~Link() noexcept(false) { endEpoch(); }
+  ~Link() noexcept(false) override { endEpoch(); }
   void start(Events events);
   void stop() { events_ = {}; }
   void onRecord(std::function<void(Record, uint64_t)> record) { events_.record = std::move(record); }

@@ -46,7 +46,7 @@ class StreamReceiver : public kj::Refcounted {
  public:
   // `atEnd` runs once when end() came and all was written; without it the descriptor is closed then.
   StreamReceiver(kj::UnixEventPort& port, Fd destination, std::function<void(Fd&)> atEnd = closeIt);
-  ~StreamReceiver() noexcept(false);
+  ~StreamReceiver() noexcept(false) override;
 
   // A sink of this receiver, which it keeps alive. The one made before refuses from now on.
   rpc::ByteSink::Client makeSink();

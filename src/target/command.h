@@ -24,7 +24,7 @@ class Command : public kj::Refcounted {
   // Checks the request and starts it; a program that cannot be executed is a command that has ended.
   Command(kj::UnixEventPort& port, rpc::Command::Reader request, uint64_t id,
           std::optional<CommandCgroup> cgroup, bool resetOomScore);
-  ~Command() noexcept(false);
+  ~Command() noexcept(false) override;
 
   const Description& description() const { return description_; }
   bool attached() const;

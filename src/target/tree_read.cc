@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "rpc/co.h"
 #include "rpc/limits.h"
 #include "rpc/stream.h"
@@ -44,7 +45,7 @@ class TreeReader {
     co_await add(request.send().ignoreResult());
     for (const std::string& name : entriesOf(directory, SIZE_MAX, path)) {
       // In locals: g++ 12 destroys the parts of a conditional expression inside co_await twice.
-      std::string below = path.empty() ? name : path + "/" + name;
+      std::string below = path.empty() ? name : str(path, "/", name);
       kj::Promise<void> done = entry(directory, name, std::move(below), depth);
       co_await done;
     }

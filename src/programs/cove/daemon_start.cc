@@ -225,7 +225,7 @@ std::string daemonLogTail(const DaemonPlaces& places) {
   while (!text.empty() && text.back() == '\n') text.pop_back();
   for (size_t lines = 0; lines < kLines && !text.empty(); ++lines) {
     size_t start = text.rfind('\n');
-    tail = "\n  " + escapeForTerminal(text.substr(start == std::string::npos ? 0 : start + 1)) + tail;
+    tail.insert(0, "\n  " + escapeForTerminal(text.substr(start == std::string::npos ? 0 : start + 1)));
     text.resize(start == std::string::npos ? 0 : start);
   }
   return tail.empty() ? ""

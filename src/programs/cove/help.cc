@@ -68,7 +68,7 @@ std::string columns(const std::vector<std::pair<std::string, std::string>>& rows
   for (const auto& [left, right] : rows) width = std::max(width, left.size());
   std::string text;
   for (const auto& [left, right] : rows) {
-    text += "  " + left + std::string(width - left.size() + 2, ' ') + right + "\n";
+    text += str("  ", left, std::string(width - left.size() + 2, ' '), right, "\n");
   }
   return text;
 }
@@ -100,7 +100,7 @@ std::string markdownTable(const std::vector<std::pair<std::string, std::string>>
   for (const auto& [left, right] : rows) {
     std::string cell = left;
     for (size_t at = 0; (at = cell.find('|', at)) != cell.npos; at += 2) cell.insert(at, "\\");
-    text += "| `" + cell + "` | " + right + " |\n";
+    text += str("| `", cell, "` | ", right, " |\n");
   }
   return text;
 }

@@ -18,7 +18,6 @@ constexpr kj::Duration kLookInterval = 5 * kj::SECONDS;
 
 Listener::Listener(kj::AsyncIoContext& io, const StateDir& state, const Lock& lifeLock, const Log& log)
     : io_(io),
-      state_(state),
       log_(log),
       lifeLock_(lifeLock),
       name_(socketName(state)),

@@ -42,7 +42,6 @@ class Listener {
   void admit(Fd socket, capnp::Capability::Client served);
 
   kj::AsyncIoContext& io_;
-  const StateDir& state_;
   const Log& log_;
   const Lock& lifeLock_;
   RuntimeDir runtime_;

@@ -156,8 +156,9 @@ class Assembler {
   void systemctl(const char* verb, const std::vector<std::string>& units) {
     std::vector<std::string> argv = {"systemctl", verb};
     for (const std::string& unit : units) {
-      std::string file = unit.substr(0, unit.find('@') + 1);
-      file = file.empty() || unit.find('@') == std::string::npos ? unit : file + unit.substr(unit.rfind('.'));
+      // The file of an instance is its template's: x@tty1.service is x@.service.
+      std::string file = unit;
+      if (size_t at = unit.find('@'); at != unit.npos) file.erase(at + 1, unit.rfind('.') - at - 1);
       if (fs::exists(inTree("/usr/lib/systemd/system/" + file))) argv.push_back(unit);
     }
     if (argv.size() > 2) inChroot(str("cannot ", verb, " units"), argv);

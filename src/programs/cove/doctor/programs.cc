@@ -7,6 +7,7 @@
 #include "base/child.h"
 #include "base/error.h"
 #include "base/paths.h"
+#include "base/text.h"
 #include "cove/doctor/check.h"
 #include "hypervisor/acceleration.h"
 #include "hypervisor/qemu.h"
@@ -22,7 +23,7 @@ std::string findProgram(const std::string& name) {
   const char* path = getenv("PATH");
   std::stringstream directories(path ? path : "");
   for (std::string directory; std::getline(directories, directory, ':');) {
-    std::string candidate = directory + "/" + name;
+    std::string candidate = str(directory, "/", name);
     if (!directory.empty() && access(candidate.c_str(), X_OK) == 0) return candidate;
   }
   return {};
