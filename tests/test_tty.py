@@ -33,7 +33,7 @@ SLEEP = "sh -c 'echo begun; exec sleep 1000'\n"
 
 def test_keys(terminal):
     terminal.send(SLEEP)
-    terminal.expect("\nbegun\r\n")
+    terminal.expect(r"[\r\n]begun\r\n")
     terminal.send("\x03")  # Ctrl-C ends the command, not the shell
     terminal.expect("ready> ")
     terminal.send("echo $?\n")
@@ -51,7 +51,7 @@ def test_keys(terminal):
 
 def test_job_control(terminal):
     terminal.send(SLEEP)
-    terminal.expect("\nbegun\r\n")
+    terminal.expect(r"[\r\n]begun\r\n")
     terminal.send("\x1a")  # Ctrl-Z
     terminal.expect("Stopped")
     terminal.expect("ready> ")
