@@ -76,7 +76,7 @@ def test_power_off_from_inside(cove):
     cove.sh("inside", "systemctl poweroff", check=False)
     cove.wait_state("inside", "stopping")
     cove("start", "inside")
-    assert cove.state("inside") == "ready"
+    cove.wait_state("inside", "ready")  # which the daemon hears of a moment after cove does
     assert cove.sh("inside", BOOT_ID).out != boot
     cove.sh("inside", "systemctl poweroff", check=False)
     cove.wait_state("inside", "stopped")
