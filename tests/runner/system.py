@@ -10,6 +10,7 @@ from pathlib import Path
 from build import REPORTS, ROOT, build
 
 USER = "cove-test"
+NOTHING_SELECTED = 5  # pytest's exit status
 PYTEST = ["/usr/bin/python3", "-B", "-m", "pytest", "-p", "no:cacheprovider", "-v", "-ra", "--timeout-method=thread"]
 
 
@@ -38,6 +39,8 @@ def pytest(results, prefix: str, arguments: list[str], directory: Path, become: 
         environment.pop(variable, None)
     status = subprocess.run([*become, *PYTEST, f"--junitxml={report}", "-o", f"junit_suite_name={prefix}",
                              *arguments], cwd=directory / "tests", env=environment, stdin=subprocess.DEVNULL).returncode
+    if status == NOTHING_SELECTED and "smoke" in arguments and len(arguments) > 2:
+        return  # what was asked for has none of those that run as root too
     kept = REPORTS / f"{prefix}.xml"
     kept.unlink(missing_ok=True)
     if report.exists():
