@@ -175,13 +175,17 @@ co::Co<void> Instances::recover() {
   for (InstanceRecord& record : records_.all()) co_await recoverMachine(std::move(record));
 }
 
-void Instances::list(rpc::Daemon::ListResults::Builder results) const {
+co::Co<void> Instances::list(rpc::Daemon::ListResults::Builder results) {
+  auto asked = kj::heapArrayBuilder<kj::Promise<void>>(machines_.size());
+  for (auto& [id, machine] : machines_) asked.add(machine.link->refresh());
+  co_await kj::joinPromises(asked.finish());
   auto records = records_.all();
   auto instances = results.initInstances(static_cast<unsigned>(records.size()));
   for (unsigned i = 0; i < records.size(); ++i) describe(records[i], instances[i]);
 }
 
-void Instances::describe(const std::string& name, rpc::InstanceInfo::Builder info) const {
+co::Co<void> Instances::describe(std::string name, rpc::InstanceInfo::Builder info) {
+  if (Machine* machine = find(records_.get(name))) co_await machine->link->refresh();
   describe(records_.get(name), info);
 }
 

@@ -45,8 +45,9 @@ class Instances {
   co::Co<void> remove(std::string name, bool force);
   co::Co<void> keep(std::string name);
 
-  void list(rpc::Daemon::ListResults::Builder results) const;
-  void describe(const std::string& name, rpc::InstanceInfo::Builder info) const;
+  // As the supervisors say now.
+  co::Co<void> list(rpc::Daemon::ListResults::Builder results);
+  co::Co<void> describe(std::string name, rpc::InstanceInfo::Builder info);
   size_t running() const { return machines_.size(); }
 
  private:

@@ -17,6 +17,7 @@ constexpr const char* kSocketName = "vm.sock";
 constexpr const char* kLogName = "ha.stderr.log";
 constexpr size_t kReason = 2000, kUnits = 32, kUnitName = 256;
 constexpr kj::Duration kRetry = 200 * kj::MILLISECONDS;
+constexpr kj::Duration kFresh = 200 * kj::MILLISECONDS;
 constexpr int kReapLooks = 1000;
 constexpr kj::Duration kReapPause = 5 * kj::MILLISECONDS;
 
@@ -92,6 +93,18 @@ void SupervisorLink::connect() {
 rpc::Supervisor::Client SupervisorLink::supervisor() {
   if (connection_ == nullptr) connect();
   return KJ_ASSERT_NONNULL(connection_)->bootstrap<rpc::Supervisor>();
+}
+
+kj::Promise<void> SupervisorLink::refresh() {
+  if (state_.ended()) return kj::READY_NOW;
+  auto asked = kj::Promise<void>(ask()).exclusiveJoin(io_.provider->getTimer().afterDelay(kFresh));
+  return refreshes_.wrap(kj::mv(asked)).catch_([](kj::Exception&&) {});
+}
+
+co::Co<void> SupervisorLink::ask() {
+  auto response = co_await supervisor().statusRequest().send();
+  VmState now = VmState::read(response.getStatus());
+  if (now.serial > state_.serial) state_ = std::move(now);
 }
 
 // Status after status, to the last one. Never resolves: the process's end does.

@@ -45,6 +45,9 @@ class SupervisorLink {
   // or FAILED with its reason, be it that the supervisor vanished.
   co::Co<VmState> watch(std::function<void(const VmState&)> onChange);
   const VmState& state() const { return state_; }
+  // Asks now, for those who read state(): watch() hears of a change a moment after others may have. Never
+  // fails; a supervisor that does not answer has the state that it had.
+  kj::Promise<void> refresh();
 
   // An Error where it cannot be reached.
   rpc::Supervisor::Client supervisor();
@@ -55,6 +58,7 @@ class SupervisorLink {
   SupervisorLink(kj::AsyncIoContext& io, Fd dir, ProcessId id, Fd process)
       : io_(io), dir_(std::move(dir)), id_(id), process_(std::move(process)) {}
   co::Co<void> follow(std::function<void(const VmState&)> onChange);
+  co::Co<void> ask();
   co::Co<void> reap();
   void connect();
   std::string lastWords() const;
@@ -65,6 +69,7 @@ class SupervisorLink {
   Fd process_;
   kj::Maybe<kj::Own<Connection>> connection_;
   VmState state_;
+  kj::Canceler refreshes_;
 };
 
 }  // namespace cove

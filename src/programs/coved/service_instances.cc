@@ -67,12 +67,12 @@ co::Co<void> DaemonService::keepInstance(KeepContext context) {
 
 co::Co<void> DaemonService::listInstances(ListContext context) {
   co_await recovered();
-  parts_.instances.list(context.getResults());
+  co_await parts_.instances.list(context.getResults());
 }
 
 co::Co<void> DaemonService::describeInstance(InfoContext context) {
   co_await recovered();
-  parts_.instances.describe(std::string(context.getParams().getName()), context.getResults().initInfo());
+  co_await parts_.instances.describe(context.getParams().getName(), context.getResults().initInfo());
 }
 
 }  // namespace cove
