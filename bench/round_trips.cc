@@ -40,7 +40,8 @@ co::Co<void> runTrue(rpc::Target::Client target) {
   command.setPipes();
   request.setStdout(kj::heap<NoSink>());
   request.setStderr(kj::heap<NoSink>());
-  auto process = request.send().getProcess();
+  auto exec = request.send();
+  auto process = exec.getProcess();
   auto ended = co_await process.waitRequest().send();
   auto status = ended.getStatus();
   if (!status.isCode() || status.getCode() != 0) throw Error("`true` failed in the instance");

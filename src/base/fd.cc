@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <linux/openat2.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -134,9 +135,8 @@ Fd makeSealedMemfd(const std::string& name, std::span<const std::string_view> pa
 }
 
 void setNonblocking(const Fd& fd, bool on) {
-  int flags = check(::fcntl(fd.get(), F_GETFL), "examine", "a descriptor");
-  check(::fcntl(fd.get(), F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK), "configure",
-        "a descriptor");
+  int value = on ? 1 : 0;  // FIONBIO: fcntl(2) would take two calls
+  check(::ioctl(fd.get(), FIONBIO, &value), "configure", "a descriptor");
 }
 
 }  // namespace cove

@@ -15,7 +15,8 @@ namespace cove {
 // kept, at most kReplayRing bytes; when that is full, the descriptor is not read.
 class StreamSender {
  public:
-  StreamSender(kj::UnixEventPort& port, Fd source);
+  // `endIsTold`: endAfter() will be called, soon after the end of file more often than not.
+  StreamSender(kj::UnixEventPort& port, Fd source, bool endIsTold = false);
   ~StreamSender() noexcept(false);
 
   // Begins with the first byte that was not acknowledged, and takes the place of the sink before.

@@ -14,7 +14,8 @@ namespace cove {
 
 namespace {
 // A writer of small pieces is faster than their way to the sink. So after a short read they gather in the
-// pipe until the sink has acknowledged something (as TCP does it, RFC 896), or this long.
+// pipe until the sink has acknowledged something (as TCP does it, RFC 896), or this long. So does the end of
+// file, where the writer's own end is about to be told: they go together then.
 constexpr auto kGather = 2 * kj::MILLISECONDS;
 // With less room than this, acknowledgements are awaited: else each of them would make room for a small
 // piece.
@@ -23,7 +24,8 @@ constexpr size_t kWorthReading = kStreamChunk / 2;
 
 class StreamSender::Impl final : private kj::TaskSet::ErrorHandler {
  public:
-  Impl(kj::UnixEventPort& port, Fd source) : port_(port), source_(std::move(source)), tasks_(*this) {
+  Impl(kj::UnixEventPort& port, Fd source, bool endIsTold)
+      : port_(port), source_(std::move(source)), endIsTold_(endIsTold), tasks_(*this) {
     setNonblocking(source_);
     tasks_.add(readLoop());
   }
@@ -112,6 +114,7 @@ class StreamSender::Impl final : private kj::TaskSet::ErrorHandler {
       }
       break;  // end of file; a terminal without its other side says EIO
     }
+    if (endIsTold_ && gathering_) co_await readerWoken().exclusiveJoin(port_.getTimer().afterDelay(kGather));
     atEnd_ = true;
     observer_ = nullptr;
     source_.reset();
@@ -186,6 +189,7 @@ class StreamSender::Impl final : private kj::TaskSet::ErrorHandler {
 
   kj::UnixEventPort& port_;
   Fd source_;
+  bool endIsTold_;
   kj::Own<kj::UnixEventPort::FdObserver> observer_;
   Ring ring_{kReplayRing};
   kj::Maybe<rpc::ByteSink::Client> sink_;
@@ -200,8 +204,8 @@ class StreamSender::Impl final : private kj::TaskSet::ErrorHandler {
   kj::TaskSet tasks_;
 };
 
-StreamSender::StreamSender(kj::UnixEventPort& port, Fd source)
-    : impl_(kj::heap<Impl>(port, std::move(source))) {}
+StreamSender::StreamSender(kj::UnixEventPort& port, Fd source, bool endIsTold)
+    : impl_(kj::heap<Impl>(port, std::move(source), endIsTold)) {}
 StreamSender::~StreamSender() noexcept(false) {}
 void StreamSender::attach(rpc::ByteSink::Client sink) { impl_->attach(kj::mv(sink)); }
 void StreamSender::detach() { impl_->detach(); }

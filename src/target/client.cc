@@ -179,7 +179,8 @@ co::Co<CommandEnd> run(kj::UnixEventPort& port, rpc::Target::Client target, Comm
   auto exec = request.send();
   if (!noStdin) session.feed(exec.getStdin(), 0);
   auto ended = session.run(exec.getProcess()).eagerlyEvaluate(nullptr);
-  co_await kj::Promise<capnp::Response<rpc::Target::ExecResults>>(kj::mv(exec)).ignoreResult();
+  // Kept to the end: dropping it sends messages that a guest would have to read while its command runs.
+  auto response = co_await kj::Promise<capnp::Response<rpc::Target::ExecResults>>(kj::mv(exec));
   co_return co_await ended;
 }
 

@@ -93,7 +93,7 @@ Command::Streams Command::openStreams(rpc::Command::Reader request) {
     Pty pty = openPty(terminal.getRows(), terminal.getColumns());
     streams.stdin = std::move(pty.slave);
     in_ = kj::refcounted<StreamReceiver>(port_, pty.master.duplicate(), typeEndOfFile);
-    out_ = kj::heap<StreamSender>(port_, pty.master.duplicate());
+    out_ = kj::heap<StreamSender>(port_, pty.master.duplicate(), true);
     err_ = kj::heap<StreamSender>(port_, devNull());
     master_ = std::move(pty.master);
     return streams;
@@ -101,7 +101,7 @@ Command::Streams Command::openStreams(rpc::Command::Reader request) {
   Fd input;
   if (request.getNoStdin()) {
     streams.stdin = devNull();
-    input = devNull();
+    input = streams.stdin.duplicate();
   } else {
     Pipe in = makePipe();
     streams.stdin = std::move(in.read);
@@ -111,8 +111,8 @@ Command::Streams Command::openStreams(rpc::Command::Reader request) {
   streams.stdout = std::move(out.write);
   streams.stderr = std::move(err.write);
   in_ = kj::refcounted<StreamReceiver>(port_, std::move(input));
-  out_ = kj::heap<StreamSender>(port_, std::move(out.read));
-  err_ = kj::heap<StreamSender>(port_, std::move(err.read));
+  out_ = kj::heap<StreamSender>(port_, std::move(out.read), true);
+  err_ = kj::heap<StreamSender>(port_, std::move(err.read), true);
   return streams;
 }
 

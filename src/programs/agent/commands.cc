@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
 
 #include "agent/etc.h"
 #include "base/error.h"
@@ -36,6 +37,7 @@ TimeoutStopSec=5s
 )";
 constexpr const char* kUnitGroup = "/sys/fs/cgroup/system.slice/cove-commands.service";
 constexpr const char* kOwnGroup = "/sys/fs/cgroup/cove";
+constexpr auto kTidyAfter = 1 * kj::MILLISECONDS;  // a command was started by then, or has been answered
 
 bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
@@ -44,7 +46,7 @@ void killGroup(const std::string& group) { writeAll(openFile(group + "/cgroup.ki
 
 void writeCommandsUnit() { writeUnit(kUnitName, kUnit, "sysinit.target"); }
 
-CommandGroups::CommandGroups() {
+CommandGroups::CommandGroups(kj::Timer& timer) : timer_(timer) {
   // Each of them, not the unit's as a whole, which holds the sleeper.
   std::error_code ignored;
   for (const char* parent : {kUnitGroup, kOwnGroup})
@@ -58,17 +60,46 @@ void CommandGroups::removeEnded() {
   std::erase_if(left_, [](const std::string& path) { return ::rmdir(path.c_str()) == 0 || errno == ENOENT; });
 }
 
-std::optional<CommandCgroup> CommandGroups::make() {
-  if (!exists("/sys/fs/cgroup/cgroup.procs")) return std::nullopt;
-  std::string parent = exists(kUnitGroup) ? kUnitGroup : kOwnGroup;
+std::string CommandGroups::parent() { return exists(kUnitGroup) ? kUnitGroup : kOwnGroup; }
+
+CommandGroups::Group CommandGroups::makeIn(const std::string& parent) {
   if (parent == kOwnGroup && ::mkdir(kOwnGroup, 0755) < 0 && errno != EEXIST)
     throw sysError("make the cgroup", kOwnGroup);
   std::string path = str(parent, "/", ::getpid(), "-", ++made_);
   check(::mkdir(path.c_str(), 0755), "make the cgroup", path);
-  return CommandCgroup{openFile(path, O_RDONLY | O_DIRECTORY), [this, path] {
+  return {path, openFile(path, O_RDONLY | O_DIRECTORY)};
+}
+
+// systemd removes it with its unit, when that is started again.
+std::optional<CommandGroups::Group> CommandGroups::takeSpare() {
+  auto spare = std::exchange(spare_, std::nullopt);
+  if (spare && ::faccessat(spare->directory.get(), "cgroup.procs", F_OK, 0) < 0) spare.reset();
+  return spare;
+}
+
+std::optional<CommandCgroup> CommandGroups::make() {
+  auto group = takeSpare();
+  if (!group) {
+    if (!exists("/sys/fs/cgroup/cgroup.procs")) return std::nullopt;
+    group = makeIn(parent());
+  }
+  tidyLater();
+  return CommandCgroup{std::move(group->directory), [this, path = std::move(group->path)] {
                          left_.insert(path);
-                         removeEnded();
+                         tidyLater();
                        }};
+}
+
+void CommandGroups::tidyLater() {
+  if (std::exchange(tidying_, true)) return;
+  tidied_ = timer_.afterDelay(kTidyAfter)
+                .then([this] {
+                  tidying_ = false;
+                  removeEnded();
+                  // One beside systemd's would stay there when the unit has started.
+                  if (std::string in = parent(); !spare_ && in == kUnitGroup) spare_ = makeIn(in);
+                })
+                .eagerlyEvaluate([](kj::Exception&&) {});  // the next command says what is wrong
 }
 
 }  // namespace cove::agent

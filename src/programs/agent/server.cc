@@ -38,6 +38,7 @@ class AgentServer final : public rpc::Agent::Server {
       : port_(port),
         systemd_(static_cast<bool>(notify)),
         readiness_(port, std::move(notify)),
+        groups_(port.getTimer()),
         target_(makeLocalTarget(
             port, {.commandCgroup = [this] { return groups_.make(); }, .resetOomScore = true})) {}
 
