@@ -1,5 +1,7 @@
 #include "cove/lifecycle.h"
 
+#include <ctime>
+
 #include "base/text.h"
 #include "cove/session.h"
 #include "rpc/error.h"
@@ -39,18 +41,35 @@ bool isUndoing(Context& context) {
   return false;
 }
 
+// Made since, and never started.
+bool isNew(Context& context, const std::string& name, int64_t since) noexcept {
+  try {
+    auto response = context.wait(context.daemon().listRequest().send());
+    for (auto info : response.getInstances())
+      if (info.getName() == name) return info.getCreated() && info.getCreatedAt() >= since;
+  } catch (...) {
+    return false;  // a second Ctrl-C, or no daemon
+  }
+  return false;
+}
+
 }  // namespace
 
 std::string createInstance(Context& context, const InstanceOptions& options) {
   auto request = context.daemon().createRequest();
   options.describe(request.initSpec(), false);
   request.setProgress(context.progressClient());
-  std::string name = undoneOnInterrupt(context, [&] {
+  int64_t begun = time(nullptr);
+  try {
     auto response = context.wait(request.send());
-    return std::string(response.getName().cStr());
-  });
-  context.progress().clear();
-  return name;
+    context.progress().clear();
+    return response.getName().cStr();
+  } catch (const Interrupted&) {
+    awaitUndone(context);
+    // All was done when the interruption came, and its answer on the way.
+    if (isNew(context, options.name, begun)) discardInstance(context, options.name);
+    throw;
+  }
 }
 
 void startInstance(Context& context, const std::string& name, bool early) {
