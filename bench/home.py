@@ -33,7 +33,7 @@ def link_images(source, target):
 class Home:
     """`with Home(…) as home:` a state directory without instances; at the end everything of it is gone."""
 
-    def __init__(self, binaries, area, os_name):
+    def __init__(self, binaries, area, os_name, saved_limit="0"):
         self.binaries = binaries
         self.area = area
         self.os_name = os_name
@@ -45,7 +45,8 @@ class Home:
         self.runtime.mkdir(mode=0o700)
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("COVE_", "XDG_"))}
         self.environment |= {k: v for k, v in os.environ.items() if k == "COVE_MIRROR"}
-        self.environment |= {"COVE_HOME": str(self.path), "XDG_RUNTIME_DIR": str(self.runtime)}
+        self.environment |= {"COVE_HOME": str(self.path), "XDG_RUNTIME_DIR": str(self.runtime),
+                             "COVE_SAVED_LIMIT": saved_limit}
         link_images(area, self.path)
 
     def __enter__(self):

@@ -53,6 +53,7 @@ class Cove:
             "XDG_RUNTIME_DIR": str(self.runtime),
             "PATH": f"{BIN}:{os.environ['PATH']}",
             **{k: v for k, v in os.environ.items() if k == "COVE_MIRROR"},
+            "COVE_SAVED_LIMIT": "0",  # every run boots, and none is saved in the background
             **environment,
         }
 

@@ -32,23 +32,7 @@ struct Message {
 constexpr char kMapMe = 'm', kMapped = 'M', kReady = 'r', kGo = 'G', kFailed = 'e';
 
 void sendMessage(const Fd& socket, char kind, const std::string& text = {}, const Fd& fd = {}) {
-  std::string data = kind + text.substr(0, 4000);
-  iovec part{data.data(), data.size()};
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  if (fd) {
-    header.msg_control = control;
-    header.msg_controllen = sizeof control;
-    cmsghdr* c = CMSG_FIRSTHDR(&header);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    int number = fd.get();
-    std::memcpy(CMSG_DATA(c), &number, sizeof number);
-  }
-  check(::sendmsg(socket.get(), &header, MSG_NOSIGNAL), "send", "a message about containment");
+  sendWith(socket, kind + text.substr(0, 4000), fd);
 }
 
 Message receiveMessage(const Fd& socket) {

@@ -45,6 +45,13 @@ struct PlacedFile {
   Fd content;
 };
 
+// What of /proc is there, of its own pid namespace.
+enum class ProcFs {
+  kNone,
+  kProcesses,  // without /proc/sys and the like
+  kAll,
+};
+
 enum class ExecRule {
   kNone,  // execve fails
   kOnce,  // startContained() executes its program, afterwards execve fails with ENOSYS
@@ -60,7 +67,7 @@ struct Containment {
   std::vector<std::string> directories;  // empty, 0755, writable only when `writableRoot`
   bool writableRoot = false;             // the tmpfs root itself; at most `rootBytes`
   uint64_t rootBytes = 64 << 20;
-  bool procfs = false;            // /proc of its own pid namespace
+  ProcFs procfs = ProcFs::kNone;
   bool keepCapabilities = false;  // those of its own user namespace
   bool allowMounts = false;       // mount, setns, unshare, chroot and the like stay allowed
   bool unixSockets = true;        // with the host's network they reach its abstract sockets

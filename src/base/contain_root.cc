@@ -109,10 +109,11 @@ void ContainedRoot::enter() {
   for (const Source& source : sources_) mountSource(root, source);
   for (const std::string& directory : containment_.directories) makeParents(root, relative(directory) + "/");
   for (const PlacedFile& file : containment_.files) placeFile(root, file);
-  if (containment_.procfs) {
+  if (containment_.procfs != ProcFs::kNone) {
     makeParents(root, "proc/");
     // Visible only where the host's own /proc is not masked: a user namespace may not show what was hidden.
-    mountAt("proc", str(kScaffold, "/proc").c_str(), MS_NOSUID | MS_NODEV | MS_NOEXEC, "");
+    mountAt("proc", str(kScaffold, "/proc").c_str(), MS_NOSUID | MS_NODEV | MS_NOEXEC,
+            containment_.procfs == ProcFs::kProcesses ? "subset=pid" : "");
   }
   check(::fchdir(root.get()), "enter", "the new root");
   // Both at ".": the old root ends up on top of the new one and is then taken off (pivot_root(2), NOTES).

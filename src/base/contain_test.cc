@@ -144,7 +144,7 @@ TEST(Contain, FreeExecAndOwnProcfs) {
   Pipe out = makePipe();
   Containment c = withPrograms();
   c.exec = ExecRule::kFree;
-  c.procfs = true;
+  c.procfs = ProcFs::kAll;
   Child::Spec spec = program({"/bin/sh", "-c", "/bin/true; /bin/ls -d /proc/[0-9]*"});
   spec.stdout = std::move(out.write);
   Child child = startContained(std::move(c), std::move(spec));

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <linux/openat2.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -119,6 +120,25 @@ std::pair<Fd, Fd> makeSocketPair(int type) {
   int fds[2];
   check(::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds), "make", "a socket pair");
   return {Fd(fds[0]), Fd(fds[1])};
+}
+
+void sendWith(const Fd& socket, std::string_view data, const Fd& descriptor) {
+  iovec part{const_cast<char*>(data.data()), data.size()};
+  msghdr header{};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  if (descriptor) {
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+    cmsghdr* c = CMSG_FIRSTHDR(&header);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    int number = descriptor.get();
+    std::memcpy(CMSG_DATA(c), &number, sizeof number);
+  }
+  check(::sendmsg(socket.get(), &header, MSG_NOSIGNAL), "send", "a message");
 }
 
 Fd makeMemfd(const std::string& name) {

@@ -61,6 +61,8 @@ struct Pipe {
 };
 Pipe makePipe(int flags = 0);
 std::pair<Fd, Fd> makeSocketPair(int type);
+// A message to a unix socket, with a descriptor where one is given.
+void sendWith(const Fd& socket, std::string_view data, const Fd& descriptor);
 // An anonymous file in memory; sealed against any change when `data` is given.
 Fd makeMemfd(const std::string& name);
 Fd makeSealedMemfd(const std::string& name, std::span<const std::string_view> parts);

@@ -17,6 +17,7 @@ namespace cove {
 // Names inside the state directory. No instance can be called so: none is a valid name (isValidName).
 inline constexpr const char* kDatabaseName = "cove.db";
 inline constexpr const char* kImagesName = "_images";
+inline constexpr const char* kSavedName = "_saved";
 inline constexpr const char* kLifeLockName = "life.lock";    // held by coved as long as it lives
 inline constexpr const char* kStartLockName = "start.lock";  // held by a client while it starts coved
 inline constexpr const char* kDaemonLogName = "coved.log";

@@ -2,12 +2,26 @@
 #pragma once
 #include <functional>
 #include <kj/async.h>
+#include <optional>
 #include <string>
 
 #include "base/child.h"
 #include "base/fd.h"
 
 namespace cove {
+
+// What a machine is saved as, and what others start from: its memory, and the state of its devices. Its disk
+// is saved by standing still.
+struct SavedFiles {
+  Fd memory;   // as large as the machine's memory
+  Fd devices;  // in the driver's own format: code, as far as trust goes
+};
+
+// A machine that starts where a saved one stood. Nothing of the files can be changed through them.
+struct SavedMachine {
+  SavedFiles files;  // memory: sealed, mapped copy-on-write; devices: O_RDONLY
+  Fd disk;           // qcow2, O_RDONLY: between the machine's own disk and `backing`
+};
 
 struct MachineSpec {
   std::string name;         // valid (isValidName)
@@ -24,6 +38,9 @@ struct MachineSpec {
   Fd agent;    // stream socket: the port org.cove.agent
   Fd frames;   // datagram socket, a frame a datagram; unset: no network card
   Fd errors;   // the driver's complaints
+  // One of them, or none: to be saved by save(), or to start from. The second begins standing still.
+  std::optional<SavedFiles> saveTo;
+  std::optional<SavedMachine> savedAs;
 };
 
 struct MachineEvent {
@@ -44,6 +61,9 @@ class Machine {
   virtual std::string version() const = 0;
   virtual ProcessId process() const = 0;
   virtual kj::Promise<void> resume() = 0;
+  // Stands still for good, and is in MachineSpec::saveTo when this is answered. What the disk was told before
+  // is in its file.
+  virtual kj::Promise<void> save() = 0;
   virtual kj::Promise<void> restart() = 0;
   virtual kj::Promise<void> pressPowerButton() = 0;
   virtual kj::Promise<void> quit() = 0;

@@ -43,21 +43,27 @@ std::optional<MachineEvent> machineEvent(const QmpMessage& message) {
 
 class QemuMachine final : public Machine {
  public:
-  QemuMachine(kj::UnixEventPort& port, Child child, kj::Own<kj::AsyncIoStream> control,
+  // `socket` is that of `control`; `saveTo` is for save().
+  QemuMachine(kj::UnixEventPort& port, Child child, kj::Own<kj::AsyncIoStream> control, Fd socket, Fd saveTo,
               MachineEventHandler onEvent)
       : child_(std::move(child)),
+        socket_(std::move(socket)),
+        saveTo_(std::move(saveTo)),
         process_(child_.id()),
         pidfd_(child_.pidfd().duplicate()),
         ended_(whenEnded(port, child_).fork()),
         qmp_(kj::mv(control), port.getTimer(), [this, handler = std::move(onEvent)](const QmpMessage& m) {
           if (m.name == "RESET") return resetSeen();
+          if (m.name == "MIGRATION") return migrationSeen(m);
           if (auto event = machineEvent(m)) handler(std::move(*event));
         }) {}
 
   co::Co<void> greet() { version_ = co_await qmp_.negotiate(kGreetingLimit); }
+  co::Co<void> load() { co_await migrate("migrate-incoming", str("fd:", kQemuDevices)); }
   std::string version() const override { return version_; }
   ProcessId process() const override { return process_; }
   kj::Promise<void> resume() override { return run("cont"); }
+  kj::Promise<void> save() override { return saveNow(); }
   kj::Promise<void> pressPowerButton() override { return run("system_powerdown"); }
   kj::Promise<void> quit() override { return run("quit"); }
   void kill() override { sendSignal(pidfd_, SIGKILL); }
@@ -77,16 +83,42 @@ class QemuMachine final : public Machine {
     co_await qmp_.execute("set-action", R"({"reboot":"shutdown"})");
     co_await qmp_.execute("cont");
   }
+  co::Co<void> saveNow() {
+    co_await qmp_.execute("stop");
+    sendWith(socket_, " ", saveTo_);  // QMP skips white space; getfd takes the descriptor that came last
+    co_await qmp_.execute("getfd", R"({"fdname":"devices"})");
+    co_await migrate("migrate", "fd:devices");
+  }
+  // The memory's file is the memory: with x-ignore-shared only the devices' state passes.
+  co::Co<void> migrate(const char* command, std::string uri) {
+    co_await qmp_.execute("migrate-set-capabilities",
+                          R"({"capabilities":[{"capability":"x-ignore-shared","state":true},)"
+                          R"({"capability":"events","state":true}]})");
+    auto migrated = kj::newPromiseAndFulfiller<void>();
+    migrated_ = kj::mv(migrated.fulfiller);
+    co_await qmp_.execute(command, str(R"({"uri":")", uri, R"("})"));
+    co_await kj::mv(migrated.promise);
+  }
+  void migrationSeen(const QmpMessage& message) {
+    if (migrated_.get() == nullptr) return;
+    nlohmann::json data = nlohmann::json::parse(message.data);
+    auto status = data.find("status");
+    if (status == data.end() || !status->is_string()) return;
+    if (*status == "completed") migrated_->fulfill();
+    if (*status == "failed" || *status == "cancelled")
+      migrated_->reject(toKj(Error("QEMU cannot move the machine's state")));
+  }
   void resetSeen() {
     if (reset_.get() != nullptr) reset_->fulfill();
   }
   kj::Promise<void> run(const char* command) { return qmp_.execute(command).ignoreResult(); }
 
   Child child_;
+  Fd socket_, saveTo_;
   ProcessId process_;
   Fd pidfd_;  // outlives the child's, which closes with it
   kj::ForkedPromise<Ended> ended_;
-  kj::Own<kj::PromiseFulfiller<void>> reset_;
+  kj::Own<kj::PromiseFulfiller<void>> reset_, migrated_;
   Qmp qmp_;
   std::string version_;
 };
@@ -111,17 +143,31 @@ Child launch(MachineSpec& spec, Fd control) {
   child.fds.emplace_back(kQemuDisk, std::move(spec.disk));
   child.fds.emplace_back(kQemuBacking, std::move(spec.backing));
   if (spec.frames) child.fds.emplace_back(kQemuFrames, std::move(spec.frames));
+  if (spec.saveTo || spec.savedAs) {
+    c.procfs = ProcFs::kProcesses;  // of its own pid namespace: of itself
+    SavedFiles& files = spec.saveTo ? *spec.saveTo : spec.savedAs->files;
+    child.fds.emplace_back(kQemuMemory, std::move(files.memory));
+  }
+  if (spec.savedAs) {
+    child.fds.emplace_back(kQemuDevices, std::move(spec.savedAs->files.devices));
+    child.fds.emplace_back(kQemuSavedDisk, std::move(spec.savedAs->disk));
+  }
   return startContained(std::move(c), std::move(child));
 }
 
 co::Co<kj::Own<Machine>> startNow(kj::LowLevelAsyncIoProvider& io, kj::UnixEventPort& port, MachineSpec spec,
                                   MachineEventHandler onEvent) {
   auto [ours, theirs] = makeSocketPair(SOCK_STREAM);
+  Fd socket = ours.duplicate();
   auto stream = io.wrapSocketFd(ours.release(), kj::LowLevelAsyncIoProvider::TAKE_OWNERSHIP |
                                                     kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC);
-  auto machine =
-      kj::heap<QemuMachine>(port, launch(spec, std::move(theirs)), kj::mv(stream), std::move(onEvent));
+  bool saved = spec.savedAs.has_value();
+  Child child = launch(spec, std::move(theirs));
+  Fd saveTo = spec.saveTo ? std::move(spec.saveTo->devices) : Fd();
+  auto machine = kj::heap<QemuMachine>(port, std::move(child), kj::mv(stream), std::move(socket),
+                                       std::move(saveTo), std::move(onEvent));
   co_await machine->greet();
+  if (saved) co_await machine->load();
   co_return kj::mv(machine);
 }
 }  // namespace

@@ -10,7 +10,7 @@ namespace cove {
 
 // Numbers of the descriptors in QEMU.
 inline constexpr int kQemuControl = 3, kQemuConsole = 4, kQemuAgent = 5, kQemuFrames = 6, kQemuDisk = 7,
-                     kQemuBacking = 8;
+                     kQemuBacking = 8, kQemuMemory = 9, kQemuDevices = 10, kQemuSavedDisk = 11;
 inline constexpr const char* kQemuKernel = "/boot/kernel";
 inline constexpr const char* kQemuInitrd = "/boot/initrd";
 

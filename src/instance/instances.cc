@@ -22,25 +22,27 @@ std::string newId() {
 // Deletes an ephemeral instance unless its machine has a lease.
 class Instances::Discard {
  public:
-  Discard(Instances& instances, std::string name) : instances_(&instances), name_(std::move(name)) {}
+  Discard(Instances& instances, InstanceRecord record) : instances_(&instances), record_(std::move(record)) {}
   Discard(const Discard&) = delete;
   ~Discard() noexcept {
-    if (instances_ != nullptr) instances_->inBackground(instances_->discard(name_), "delete " + name_);
+    if (instances_ != nullptr)
+      instances_->inBackground(instances_->discard(record_), "delete " + record_.name());
   }
   void release() { instances_ = nullptr; }
 
  private:
   Instances* instances_;
-  std::string name_;
+  InstanceRecord record_;
 };
 
 Instances::Instances(kj::AsyncIoContext& io, const StateDir& state, Records& records, Journal& journal,
-                     Images& images, Activity& activity, const Log& log)
+                     Images& images, SavedMachines& saved, Activity& activity, const Log& log)
     : io_(io),
       state_(state),
       records_(records),
       journal_(journal),
       images_(images),
+      saved_(saved),
       activity_(activity),
       log_(log),
       operations_(io.unixEventPort, state, records) {}
@@ -90,12 +92,15 @@ co::Co<std::string> Instances::create(InstanceSpec spec, image::ProgressCallback
   co_return record.name();
 }
 
-co::Co<Instances::Running> Instances::run(InstanceSpec spec, image::ProgressCallback progress) {
+co::Co<Instances::Running> Instances::run(InstanceSpec spec, bool cold, image::ProgressCallback progress) {
   spec.ephemeral = true;
   InstanceRecord record = co_await make(std::move(spec), progress);
-  Discard discarded(*this, record.name());
+  Discard discarded(*this, record);
   progress("starting " + record.name(), 0, 0);
-  co_await launch(record);
+  if (cold)
+    co_await launch(record);
+  else
+    co_await launchLikeSaved(record, progress);
   auto socket = co_await introduce(record, true);
   discarded.release();  // from here the lease decides
   co_return Running{record.name(), kj::mv(socket)};
@@ -149,12 +154,12 @@ co::Co<void> Instances::erase(InstanceRecord record) {
   co_await journal_.perform(operations_.remove(record));
 }
 
-// The end of an ephemeral instance, at whatever point it is.
-co::Co<void> Instances::discard(std::string name) {
-  if (!activity_.of(name).empty()) co_await settle(name);
-  auto record = records_.find(name);
-  if (!record || !record->spec.ephemeral) co_return;
-  auto entry = activity_.begin("deleting", name);
+// The end of an ephemeral instance, at whatever point it is. Another may have its name by now.
+co::Co<void> Instances::discard(InstanceRecord ended) {
+  if (!activity_.of(ended.name()).empty()) co_await settle(ended.name());
+  auto record = records_.find(ended.name());
+  if (!record || record->id != ended.id || !record->spec.ephemeral) co_return;
+  auto entry = activity_.begin("deleting", record->name());
   if (find(*record) == nullptr) co_await endStray(*record);
   co_await erase(*record);
 }
@@ -162,6 +167,9 @@ co::Co<void> Instances::discard(std::string name) {
 co::Co<void> Instances::keep(std::string name) {
   InstanceRecord record = records_.get(name);
   if (!record.spec.ephemeral) co_return;
+  if (Machine* machine = find(record); machine != nullptr && machine->fromSaved)
+    throw Error(str("cannot keep ", name, ": its disk is that of a saved machine"))
+        .hint("Make a machine to keep:\n  cove run --keep OS");
   auto entry = activity_.begin("keeping", name);
   if (Machine* machine = find(record)) co_await machine->link->supervisor().keepRequest().send();
   record.spec.ephemeral = false;

@@ -12,6 +12,7 @@
 #include "instance/images.h"
 #include "instance/operations.h"
 #include "instance/records.h"
+#include "instance/saved_machines.h"
 #include "instance/supervisor_link.h"
 #include "journal/journal.h"
 
@@ -20,7 +21,7 @@ namespace cove {
 class Instances {
  public:
   Instances(kj::AsyncIoContext& io, const StateDir& state, Records& records, Journal& journal, Images& images,
-            Activity& activity, const Log& log);
+            SavedMachines& saved, Activity& activity, const Log& log);
 
   // Once, at the daemon's start: finishes or undoes what was interrupted, adopts the machines that run, and
   // deletes ephemeral instances whose machine has ended. Nothing else may be called before it has resolved.
@@ -35,8 +36,9 @@ class Instances {
     std::string name;
     rpc::Socket::Client socket;
   };
-  // create, start, and a connection with the lease. Dropping the promise, or losing the lease, deletes it.
-  co::Co<Running> run(InstanceSpec spec, image::ProgressCallback progress);
+  // create, start, and a connection with the lease. Dropping the promise, or losing the lease, deletes it. It
+  // begins from a saved machine where there is one, unless it is to be `cold`.
+  co::Co<Running> run(InstanceSpec spec, bool cold, image::ProgressCallback progress);
   co::Co<rpc::Socket::Client> connect(std::string name);
   // Answered when the machine has ended; at once if none runs.
   co::Co<void> stop(std::string name, bool force, uint64_t timeoutMs);
@@ -57,6 +59,7 @@ class Instances {
     kj::ForkedPromise<void> ended;
     std::shared_ptr<std::string> reason = std::make_shared<std::string>();  // of its end, once it has ended
     std::string sshHostKey = "";  // that ssh.config was written with
+    bool fromSaved = false;
   };
   class Discard;
 
@@ -65,12 +68,14 @@ class Instances {
   void checkName(const std::string& name) const;
   co::Co<InstanceRecord> make(InstanceSpec spec, image::ProgressCallback progress);
   co::Co<void> erase(InstanceRecord record);
-  co::Co<void> discard(std::string name);
+  co::Co<void> discard(InstanceRecord ended);
   void describe(const InstanceRecord& record, rpc::InstanceInfo::Builder info) const;
   void inBackground(kj::Promise<void> task, std::string what);
 
   // instances_machines.cc
-  co::Co<void> launch(InstanceRecord record);
+  co::Co<void> launch(InstanceRecord record, std::shared_ptr<SavedMachine> from = nullptr);
+  co::Co<void> launchLikeSaved(InstanceRecord record, image::ProgressCallback progress);
+  co::Co<bool> beginFrom(InstanceRecord record, std::shared_ptr<SavedMachine> from);
   co::Co<rpc::Socket::Client> introduce(InstanceRecord record, bool lease);
   co::Co<void> halt(InstanceRecord record, bool force, uint64_t timeoutMs);
   co::Co<void> settle(std::string name);
@@ -88,10 +93,13 @@ class Instances {
   Records& records_;
   Journal& journal_;
   Images& images_;
+  SavedMachines& saved_;
   Activity& activity_;
   const Log& log_;
   InstanceOperations operations_;
   std::map<std::string, Machine> machines_;  // running ones, by id
+  std::set<std::string> booted_;             // ids of those whose like is to be saved when they have ended
+  std::set<std::string> trying_;             // of those that are started again if their machine ends
   struct Logged : kj::TaskSet::ErrorHandler {
     void taskFailed(kj::Exception&&) override {}  // inBackground() has logged it
   } logged_;

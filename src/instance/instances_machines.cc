@@ -31,13 +31,53 @@ Instances::Machine* Instances::find(const InstanceRecord& record) {
   return found == machines_.end() ? nullptr : &found->second;
 }
 
-co::Co<void> Instances::launch(InstanceRecord record) {
+// From a saved machine, or as if there were no such thing.
+co::Co<void> Instances::launchLikeSaved(InstanceRecord record, image::ProgressCallback progress) {
+  SavedMachines::Found found = co_await saved_.find(record);
+  if (found.machine) {
+    bool up = co_await beginFrom(record, kj::mv(found.machine));
+    if (up) co_return;
+    saved_.distrust(record);
+    found.trouble = "no machine begins from the saved one";
+    co_await makeDisk(io_.unixEventPort, operations_.openDir(record.name()), record.spec.diskBytes);
+  }
+  if (!found.trouble.empty()) {
+    log_.warning(found.trouble);
+    progress("booting, as " + found.trouble, 0, 0);
+  }
+  booted_.insert(record.id);
+  co_await launch(std::move(record));
+}
+
+// False: its machine has ended, and the instance is as it was.
+co::Co<bool> Instances::beginFrom(InstanceRecord record, std::shared_ptr<SavedMachine> from) {
+  trying_.insert(record.id);
+  KJ_DEFER(trying_.erase(record.id));
+  std::string problem;
+  try {
+    co_await launch(record, kj::mv(from));
+    machines_.at(record.id).fromSaved = true;
+    bool up = co_await machines_.at(record.id).link->cameUp();
+    if (up) co_return true;
+  } catch (...) {
+    problem = currentError().message();
+  }
+  if (!problem.empty()) log_.warning(str("a machine did not begin from the saved one: ", problem));
+  if (Machine* machine = find(record)) {
+    auto ended = machine->ended.addBranch();
+    machine->link->kill();
+    co_await kj::mv(ended);
+  }
+  co_return false;
+}
+
+co::Co<void> Instances::launch(InstanceRecord record, std::shared_ptr<SavedMachine> from) {
   auto entry = activity_.begin("starting", record.name());
   auto image = images_.get(record.image);
   if (!image) throw Error(str("cannot start ", record.name(), ": its image ", record.image, " is missing"));
-  Launched launched =
-      co_await launchInstance(io_.unixEventPort, state_.fd, record, *image,
-                              operations_.openDir(record.name()), images_.openDir(record.image));
+  Launched launched = co_await launchInstance(io_.unixEventPort, state_.fd, record, *image,
+                                              operations_.openDir(record.name()),
+                                              images_.openDir(record.image), kj::mv(from));
   auto link = SupervisorLink::open(io_, operations_.openDir(record.name()), launched.supervisor);
   if (!link)
     throw Error(str("cannot start ", record.name(), ": its supervisor ended at once; ",
@@ -69,7 +109,10 @@ co::Co<void> Instances::follow(std::string id) {
       // A full disk, as a rule. What the row says still is put right by the next start, or the next daemon.
       log_.error(str("cannot record the end of ", record.name(), ": ", currentError().what()));
     }
-    if (record.spec.ephemeral) inBackground(discard(record.name()), "delete " + record.name());
+    if (trying_.contains(id)) continue;
+    if (record.spec.ephemeral) inBackground(discard(record), "delete " + record.name());
+    if (booted_.erase(id) > 0 && last.state == rpc::VmState::STOPPED)
+      inBackground(saved_.make(record), "save a machine");
   }
   end->fulfill();
 }
@@ -192,7 +235,7 @@ co::Co<void> Instances::recoverMachine(InstanceRecord record) {
       recordEnd(record, lastEvent(operations_.openDir(record.name())));
     if (record.spec.ephemeral) {
       log_.warning(str("deleting the ephemeral instance ", record.name(), ": its machine has ended"));
-      co_await discard(record.name());
+      co_await discard(record);
     }
   } catch (const std::exception&) {
     log_.error(str("cannot recover ", record.name(), ": ", currentError().what()));

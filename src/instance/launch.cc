@@ -1,6 +1,7 @@
 #include "instance/launch.h"
 
 #include <capnp/message.h>
+#include <cerrno>
 #include <cstring>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include "base/text.h"
 #include "hypervisor/acceleration.h"
 #include "hypervisor/qemu.h"
+#include "instance/last_event.h"
 #include "instance/tools.h"
 #include "machine/launch.h"
 
@@ -17,6 +19,7 @@ namespace cove {
 namespace {
 
 constexpr size_t kPublicKey = 1024;
+constexpr int kSaverNice = 15;
 
 std::string joined(const std::vector<std::string>& words) {
   std::string text;
@@ -24,8 +27,7 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
-void fill(rpc::VmConfig::Builder config, const InstanceRecord& record, const image::Image& image,
-          const Fd& instanceDir) {
+void fill(rpc::VmConfig::Builder config, const InstanceRecord& record, const image::Image& image) {
   const InstanceSpec& spec = record.spec;
   config.setName(spec.name);
   config.setCpus(static_cast<uint16_t>(spec.cpus));
@@ -36,41 +38,44 @@ void fill(rpc::VmConfig::Builder config, const InstanceRecord& record, const ima
   user.setUid(spec.user.uid);
   user.setGid(spec.user.gid);
   user.setComment(spec.user.comment);
+  config.setAccelerator(record.accelerator);
+  config.setQemu(requireQemu());
+  config.setKernelArguments(joined(image.manifest.kernelArguments));
+}
+
+void authorizeKey(rpc::VmConfig::Builder config, const Fd& instanceDir) {
+  if (::faccessat(instanceDir.get(), "key.pub", F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+    return;  // a trial's
   std::string key = readAll(openBeneath(instanceDir, "key.pub", O_RDONLY), kPublicKey, "key.pub");
   while (!key.empty() && key.back() == '\n') key.pop_back();
   config.initAuthorizedKeys(1).set(0, key);
-  auto qemu = findQemu();
-  if (!qemu) throw Error("QEMU is not installed").hint("Install it:\n  sudo apt-get install qemu-system-x86");
-  config.setQemu(*qemu);
-  config.setAccelerator("tcg");
-  config.setKernelArguments(joined(image.manifest.kernelArguments));
 }
+
+}  // namespace
 
 std::string requireQemu() {
   if (auto qemu = findQemu()) return *qemu;
   throw Error("QEMU is not installed").hint("Install it:\n  sudo apt-get install qemu-system-x86");
 }
 
-}  // namespace
-
 co::Co<Launched> launchInstance(kj::UnixEventPort& port, const Fd& stateDir, InstanceRecord record,
-                                image::Image image, Fd instanceDir, Fd imageDir) {
+                                image::Image image, Fd instanceDir, Fd imageDir,
+                                std::shared_ptr<SavedMachine> from) {
   Launched launched;
-  std::string qemu = requireQemu();
-  Acceleration acceleration = co_await probeAcceleration(port, qemu, stateDir);
-  launched.accelerator = acceleration.name;
+  Acceleration acceleration = co_await probeAcceleration(port, requireQemu(), stateDir);
+  launched.accelerator = record.accelerator = acceleration.name;
 
   capnp::MallocMessageBuilder message;
   auto config = message.initRoot<rpc::VmConfig>();
-  fill(config, record, image, instanceDir);
-  config.setQemu(qemu);
-  config.setAccelerator(acceleration.name);
+  fill(config, record, image);
+  authorizeKey(config, instanceDir);
+  config.setFromSaved(from != nullptr);
   std::string program = programPath("cove-vm");
   // The supervisor becomes nobody's child, as it would be after the daemon's death: there is one way to watch
   // it.
   Fd answer = makeMemfd("supervisor");
   std::function<void()> launchIt = [&] {
-    Child child = launchSupervisor({program, config.asReader(), instanceDir, imageDir});
+    Child child = launchSupervisor({program, config.asReader(), instanceDir, imageDir, from.get()});
     ProcessId id = child.id();
     writeAll(answer, {reinterpret_cast<const char*>(&id), sizeof id}, "the supervisor's identity");
     child.release();
@@ -82,6 +87,28 @@ co::Co<Launched> launchInstance(kj::UnixEventPort& port, const Fd& stateDir, Ins
   if (bytes.size() != sizeof id) throw Error(str("cannot start ", record.name(), ": no supervisor"));
   std::memcpy(&id, bytes.data(), sizeof id);
   co_return launched;
+}
+
+co::Co<void> saveMachine(kj::UnixEventPort& port, InstanceRecord record, image::Image image, Fd dir,
+                         Fd imageDir) {
+  capnp::MallocMessageBuilder message;
+  auto config = message.initRoot<rpc::VmConfig>();
+  record.spec.user = {};
+  record.spec.ephemeral = false;
+  fill(config, record, image);
+  config.setSave(true);
+  std::string program = programPath("cove-vm");
+  std::function<void()> save = [&] {
+    errno = 0;
+    if (::nice(kSaverNice) < 0 && errno != 0) throw sysError("lower the priority of", "a machine");
+    Child child = launchSupervisor({program, config.asReader(), dir, imageDir, nullptr, true});
+    Ended ended = child.wait();
+    // A machine that fails ends its supervisor in order.
+    VmState last = lastEvent(dir);
+    if (!ended.ok() || last.state != rpc::VmState::STOPPED)
+      throw Error(last.reason.empty() ? "its supervisor ended with " + ended.describe() : last.reason);
+  };
+  co_await runForked(port, "save a machine", save);
 }
 
 }  // namespace cove

@@ -98,7 +98,20 @@ rpc::Supervisor::Client SupervisorLink::supervisor() {
 kj::Promise<void> SupervisorLink::refresh() {
   if (state_.ended()) return kj::READY_NOW;
   auto asked = kj::Promise<void>(ask()).exclusiveJoin(io_.provider->getTimer().afterDelay(kFresh));
-  return refreshes_.wrap(kj::mv(asked)).catch_([](kj::Exception&&) {});
+  return asking_.wrap(kj::mv(asked)).catch_([](kj::Exception&&) {});
+}
+
+kj::Promise<bool> SupervisorLink::cameUp() { return asking_.wrap(kj::Promise<bool>(awaitUp())); }
+
+co::Co<bool> SupervisorLink::awaitUp() {
+  VmState now = state_;
+  while (now.state == rpc::VmState::STARTING) {
+    auto request = supervisor().statusRequest();
+    request.setAfter(now.serial);
+    auto response = co_await request.send();
+    now = VmState::read(response.getStatus());
+  }
+  co_return !now.leaving();
 }
 
 co::Co<void> SupervisorLink::ask() {

@@ -49,6 +49,8 @@ class SupervisorLink {
   // fails; a supervisor that does not answer has the state that it had.
   kj::Promise<void> refresh();
 
+  // Answered when its machine has left STARTING: whether it is up.
+  kj::Promise<bool> cameUp();
   // An Error where it cannot be reached.
   rpc::Supervisor::Client supervisor();
   // For one that does not do as it is told.
@@ -59,6 +61,7 @@ class SupervisorLink {
       : io_(io), dir_(std::move(dir)), id_(id), process_(std::move(process)) {}
   co::Co<void> follow(std::function<void(const VmState&)> onChange);
   co::Co<void> ask();
+  co::Co<bool> awaitUp();
   co::Co<void> reap();
   void connect();
   std::string lastWords() const;
@@ -69,7 +72,7 @@ class SupervisorLink {
   Fd process_;
   kj::Maybe<kj::Own<Connection>> connection_;
   VmState state_;
-  kj::Canceler refreshes_;
+  kj::Canceler asking_;
 };
 
 }  // namespace cove

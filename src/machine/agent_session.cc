@@ -1,6 +1,7 @@
 #include "machine/agent_session.h"
 
 #include <ctime>
+#include <sys/random.h>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -12,6 +13,8 @@ namespace {
 constexpr size_t kFailedUnits = 64, kUnitName = 256, kHostKey = 1024, kReason = 512;
 // Between two sessions: an agent that breaks each of them must not keep this process busy. One that was
 // killed after a while is back soon.
+constexpr auto kKeyAfter = 1 * kj::SECONDS;
+constexpr unsigned kSeedBytes = 64;  // getrandom(2) gives so many at once
 constexpr auto kShortPause = 50 * kj::MILLISECONDS, kLongPause = 5 * kj::SECONDS, kLasting = 10 * kj::SECONDS;
 
 // Ends as an error that a user understands, where the channel's stream just ends: calls in flight fail with
@@ -42,6 +45,11 @@ int64_t clockNs() {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
   return static_cast<int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+}
+
+void fillRandom(kj::ArrayPtr<kj::byte> bytes) {
+  if (::getrandom(bytes.begin(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
+    throw sysError("draw", "random bytes");
 }
 
 std::string bounded(capnp::Text::Reader text, size_t limit) {
@@ -91,13 +99,16 @@ co::Co<void> AgentSession::configure(Epoch& epoch) {
   config.setUser(config_.getUser());
   config.setAuthorizedKeys(config_.getAuthorizedKeys());
   config.setTimeNs(clockNs());
+  if (config_.getFromSaved()) fillRandom(config.initSeed(kSeedBytes));
   co_await within(timer, limits_.answer, "configure", request.send().ignoreResult());
   auto target = co_await within<capnp::Response<rpc::Agent::TargetResults>>(
       timer, limits_.answer, "target", epoch.agent.targetRequest().send());
   epoch.target = target.getTarget();
   events_.up();
-  kj::Promise<void> keyKnown = kj::Promise<void>(learnHostKey(epoch)).eagerlyEvaluate(nullptr);
   kj::Promise<void> stopping = kj::Promise<void>(hearStopping(epoch)).eagerlyEvaluate(nullptr);
+  kj::Promise<void> keyKnown = kj::READY_NOW;
+  if (!config_.getSave() && !config_.getFromSaved())
+    keyKnown = kj::Promise<void>(learnHostKey(epoch)).eagerlyEvaluate(nullptr);
   auto readyAnswer = epoch.agent.waitReadyRequest().send();
   co_await kj::mv(keyKnown);
   auto ready = co_await within<capnp::Response<rpc::Agent::WaitReadyResults>>(
@@ -106,6 +117,11 @@ co::Co<void> AgentSession::configure(Epoch& epoch) {
   for (auto unit : ready.getFailedUnits())
     if (failed.size() < kFailedUnits) failed.push_back(bounded(unit, kUnitName));
   events_.ready(ready.getDegraded(), std::move(failed));
+  if (config_.getFromSaved()) {
+    // Whoever waits for the machine has a command for it, which comes first.
+    co_await timer.afterDelay(kKeyAfter);
+    co_await learnHostKey(epoch);
+  }
   co_await kj::Promise<void>(kj::NEVER_DONE);
 }
 
@@ -161,6 +177,12 @@ co::Co<void> AgentSession::serveEpoch() {
 kj::Maybe<rpc::Target::Client> AgentSession::target() {
   if (present_ == nullptr) return nullptr;
   return present_->target;
+}
+
+kj::Promise<void> AgentSession::standStill() {
+  if (present_ == nullptr) return toKj(Error("the guest's agent does not answer"));
+  return within(eventPort_.getTimer(), limits_.answer, "standStill",
+                present_->agent.standStillRequest().send().ignoreResult());
 }
 
 kj::Promise<void> AgentSession::powerOff(kj::Duration limit) {

@@ -27,8 +27,9 @@ class AgentSession {
   struct Events {
     std::function<void()> up;  // configured, has a Target
     std::function<void(bool degraded, std::vector<std::string> failed)> ready;
-    std::function<void(std::string key)> hostKey;  // before ready(); empty: it has no ssh server
-    std::function<void()> stopping;                // its init shuts down, it says
+    // Before ready(), or soon after it where the machine was a saved one. Empty: it has no ssh server.
+    std::function<void(std::string key)> hostKey;
+    std::function<void()> stopping;  // its init shuts down, it says
     std::function<void(std::string what)> warning;
     std::function<void(std::string why)> lost;  // up to now it answered
   };
@@ -40,6 +41,8 @@ class AgentSession {
   kj::Promise<void> run();
   // The Target of the present epoch, if its agent answers.
   kj::Maybe<rpc::Target::Client> target();
+  // Everything but the agent stands still, so that it can be saved; fails where no agent answers in time.
+  kj::Promise<void> standStill();
   // Asks for an orderly shutdown; fails where no agent answers in time.
   kj::Promise<void> powerOff(kj::Duration limit);
   // The machine was reset: the present agent is gone.

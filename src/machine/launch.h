@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/child.h"
+#include "hypervisor/machine.h"
 #include "rpc/vm.capnp.h"
 
 namespace cove {
@@ -13,6 +14,8 @@ struct LaunchOptions {
   rpc::VmConfig::Reader config;
   const Fd& instanceDir;
   const Fd& imageDir;
+  const SavedMachine* from = nullptr;  // with config.fromSaved; copied
+  bool dieWithParent = false;
 };
 
 // Starts cove-vm in a session of its own, with its log in the instance's ha.stderr.log. Blocks until it

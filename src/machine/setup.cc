@@ -1,10 +1,13 @@
 #include "machine/setup.h"
 
 #include <capnp/serialize.h>
+#include <unistd.h>
+#include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "machine/initrd.h"
+#include "machine/saved_memory.h"
 #include "rpc/connection.h"
 
 namespace cove {
@@ -17,6 +20,13 @@ constexpr const char* kKernelArguments = "console=ttyS0 quiet loglevel=3 panic=-
 // And its timer interrupts come late on a loaded host, which the kernel would take for a broken timer: it
 // panics. Why without randomized addresses: docs/decisions/no-aslr-when-emulated.md.
 constexpr const char* kEmulatedArguments = " tsc=reliable no_timer_check norandmaps";
+
+void openSaved(VmSetup& setup, MachineSpec& spec) {
+  setup.memory = makeMemfd("memory");
+  check(::ftruncate(setup.memory.get(), static_cast<off_t>(spec.memoryMiB) << 20), "make", "the memory");
+  spec.saveTo = {setup.memory.duplicate(),
+                 openBeneath(setup.instanceDir, kSavedDevices, O_WRONLY | O_CREAT | O_TRUNC, 0600)};
+}
 }  // namespace
 
 VmSetup readSetup(const Fd& config, Fd instanceDir, Fd imageDir) {
@@ -32,20 +42,29 @@ VmSetup readSetup(const Fd& config, Fd instanceDir, Fd imageDir) {
   return setup;
 }
 
-MachineSpec openMachine(const VmSetup& setup, const Fd& agentProgram) {
+std::string kernelCommandLine(std::string_view accelerator) {
+  return cove::str(kKernelArguments, accelerator == "tcg" ? kEmulatedArguments : "");
+}
+
+MachineSpec openMachine(VmSetup& setup, const Fd& agentProgram) {
   MachineSpec spec;
   spec.name = setup.config.getName().cStr();
   spec.program = setup.config.getQemu().cStr();
   spec.accelerator = setup.config.getAccelerator().cStr();
   spec.cpus = setup.config.getCpus();
   spec.memoryMiB = setup.config.getMemoryMiB();
-  spec.ephemeral = setup.config.getEphemeral();
-  spec.kernelArguments = cove::str(kKernelArguments, spec.accelerator == "tcg" ? kEmulatedArguments : "", " ",
-                                   setup.config.getKernelArguments());
+  // A machine that is saved and did not come so far is made anew.
+  spec.ephemeral = setup.config.getEphemeral() || setup.config.getSave();
+  spec.kernelArguments =
+      cove::str(kernelCommandLine(spec.accelerator), " ", setup.config.getKernelArguments());
   spec.disk = openBeneath(setup.instanceDir, "disk", O_RDWR);
   spec.backing = openBeneath(setup.imageDir, "root.img", O_RDONLY);
   spec.kernel = openBeneath(setup.imageDir, "kernel", O_RDONLY);
   spec.initrd = composeInitrd(openBeneath(setup.imageDir, "modules.cpio", O_RDONLY), agentProgram);
+  if (setup.config.getSave()) openSaved(setup, spec);
+  spec.savedAs = std::exchange(setup.from, std::nullopt);
+  if (setup.config.getFromSaved() != spec.savedAs.has_value())
+    throw Error("cannot start a machine: where it begins is not there");
   return spec;
 }
 

@@ -13,12 +13,17 @@ struct VmSetup {
   rpc::VmConfig::Reader config;  // in `message`
   Fd instanceDir;
   Fd imageDir;
+  std::optional<SavedMachine> from;  // with config.fromSaved
+  Fd memory;                         // with config.save: the machine's, once it is open
 };
 
-// Reads and checks a configuration.
+// Reads and checks a configuration. What it says to begin from is the caller's to add.
 VmSetup readSetup(const Fd& config, Fd instanceDir, Fd imageDir);
 
+// What every machine's kernel is told; what its image asks for comes behind it.
+std::string kernelCommandLine(std::string_view accelerator);
+
 // Opens all files of the machine and composes its initrd. Sockets are the caller's to add.
-MachineSpec openMachine(const VmSetup& setup, const Fd& agentProgram);
+MachineSpec openMachine(VmSetup& setup, const Fd& agentProgram);
 
 }  // namespace cove

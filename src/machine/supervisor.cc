@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "machine/saved_memory.h"
 
 namespace cove {
 
@@ -53,6 +54,7 @@ kj::Promise<void> Supervisor::run() {
 co::Co<void> Supervisor::runMachine() {
   MachineSpec spec = openMachine(setup_, parts_.openAgentProgram());
   setup_.imageDir.reset();  // what is needed of it is open
+  bool standing = spec.savedAs.has_value();
   auto [consoleOurs, consoleTheirs] = makeSocketPair(SOCK_STREAM);
   auto [agentOurs, agentTheirs] = makeSocketPair(SOCK_STREAM);
   spec.console = std::move(consoleTheirs);
@@ -88,6 +90,7 @@ co::Co<void> Supervisor::runMachine() {
   status_.change([this](MachineStatus& s) { s.qemuPid = machine_->process().pid; });
   if (phase_ == State::STOPPING) machine_->kill();  // stopped before it began
   startSession(std::move(agentOurs));
+  if (standing) co_await machine_->resume();
   inBackground(watchStart(), "watching the start");
   // A QEMU that cannot be talked to is of no use; one that is ending gets the time to do so.
   inBackground(machine_->onBroken().catch_([this](kj::Exception&& e) {
@@ -112,6 +115,7 @@ void Supervisor::startSession(Fd agentPort) {
       s.failedUnits = std::move(failed);
     });
     if (phase_ == State::UP) setPhase(State::READY);
+    if (setup_.config.getSave()) inBackground(save(), "saving the machine");
   };
   events.hostKey = [this](std::string key) {
     status_.change([&](MachineStatus& s) { s.sshHostKey = std::move(key); });
@@ -125,6 +129,25 @@ void Supervisor::startSession(Fd agentPort) {
   agent_ =
       kj::heap<AgentSession>(port_, std::move(agentPort), setup_.config, limits_.agent, std::move(events));
   inBackground(agent_->run(), "talking to the agent");
+}
+
+co::Co<void> Supervisor::save() {
+  std::string failure;
+  try {
+    co_await saveInOrder();
+  } catch (...) {
+    failure = currentError().message();
+  }
+  if (!failure.empty()) fail("it could not be saved: " + failure);
+}
+
+co::Co<void> Supervisor::saveInOrder() {
+  co_await agent_->standStill();
+  co_await machine_->save();
+  writeMemory(setup_.memory,
+              openBeneath(setup_.instanceDir, kSavedMemory, O_WRONLY | O_CREAT | O_TRUNC, 0600));
+  setPhase(State::STOPPING);
+  co_await machine_->quit();
 }
 
 void Supervisor::onMachine(MachineEvent event) {

@@ -59,6 +59,8 @@ class Supervisor {
   co::Co<void> runMachine();
   co::Co<rpc::Target::Client> awaitTarget(bool early);
   co::Co<void> stopMachine(bool force, kj::Duration limit);
+  co::Co<void> save();
+  co::Co<void> saveInOrder();
   co::Co<void> watchStart();
   co::Co<void> watchNetwork();
   co::Co<void> reapOrphans();

@@ -17,12 +17,14 @@ struct GuestConfig {
   user @1 :GuestUser;
   authorizedKeys @2 :List(Text);   # lines of authorized_keys, for the user and for root
   timeNs @3 :Int64;                # the host's clock, since the epoch
+  seed @4 :Data;                   # of the host's random bytes, where the machine starts as a saved one stood
 }
 
 interface Agent {
   target @0 () -> (target :Target);
   configure @1 (config :GuestConfig);
-  # Once an epoch, before any command. Idempotent.
+  # Once an epoch, before any command. Idempotent. A machine that starts as a saved one stood becomes another by
+  # it (random numbers, machine-id), and goes on.
   waitReady @2 () -> (degraded :Bool, failedUnits :List(Text));
   # Answered when the guest's init says that default.target is reached.
   powerOff @3 ();
@@ -31,4 +33,7 @@ interface Agent {
   # "ssh-ed25519 AAAA…"; the key is made when there is none. Empty where the guest has no ssh server.
   waitStopping @5 ();
   # Answered when the guest's init says that it shuts down, be it to start again.
+  standStill @6 ();
+  # Before the machine is saved, when it is ready: all of it but the agent stands still from the answer on, until
+  # configure() with a seed.
 }

@@ -49,6 +49,8 @@ struct ImageInfo {
   builtAt @3 :Int64;
   size @4 :UInt64;              # bytes on the host
   usedBy @5 :List(Text);        # instances
+  savedDisk @6 :UInt64;         # bytes that machines saved of it take on the host
+  savedMemory @7 :UInt64;       # and in its memory
 }
 
 struct DaemonInfo {
@@ -80,8 +82,8 @@ interface Daemon {
   # Refused when the name is taken. Dropping the call undoes it.
   start @4 (name :Text, progress :Progress);
   # Answered when the supervisor runs; its Session says what becomes of the machine. Running already: no error.
-  run @5 (spec :InstanceSpec, progress :Progress) -> (name :Text, socket :Socket);
-  # create, start and connect with the lease.
+  run @5 (spec :InstanceSpec, progress :Progress, cold :Bool) -> (name :Text, socket :Socket);
+  # create, start and connect with the lease. From a saved machine where there is one, unless `cold`.
   connect @6 (name :Text) -> (socket :Socket);   # a Session (vm.capnp)
   stop @7 (name :Text, force :Bool, timeoutMs :UInt64);
   delete @8 (name :Text, force :Bool);           # a running one only with force
@@ -91,5 +93,7 @@ interface Daemon {
 
   images @12 () -> (images :List(ImageInfo));
   imagePull @13 (os :Text, variant :Text, progress :Progress) -> (digest :Text);  # builds anew
-  imageDelete @14 (digest :Text);                # refused while in use
+  imageDelete @14 (digest :Text);                # refused while in use; with what was saved of it
+  prune @15 (all :Bool) -> (freed :UInt64);
+  # Removes saved machines that nothing will begin from any more, or all; bytes of disk.
 }

@@ -10,7 +10,8 @@ using import "agent.capnp".GuestUser;
 
 struct VmConfig {
   # A flat message on descriptor 3 of cove-vm. Beside it: 4 the instance's directory, 5 the image's directory,
-  # 6 the readiness pipe (an "R" when the socket "vm.sock" listens, "E" and a reason otherwise).
+  # 6 the readiness pipe (an "R" when the socket "vm.sock" listens, "E" and a reason otherwise). With `fromSaved`
+  # 7 the memory, 8 the devices' state and 9 the disk of a saved machine.
   name @0 :Text;
   cpus @1 :UInt16;
   memoryMiB @2 :UInt32;
@@ -20,6 +21,8 @@ struct VmConfig {
   accelerator @6 :Text;         # "tcg" or "kvm", as probed
   qemu @7 :Text;                # path of the QEMU binary
   kernelArguments @8 :Text;     # of the image's recipe
+  save @9 :Bool;                # saved when it is ready: "memory", "devices" and "disk" in its directory; then it ends
+  fromSaved @10 :Bool;          # begins where a machine stood that was saved
 }
 
 enum VmState {

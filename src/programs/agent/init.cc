@@ -33,7 +33,12 @@ bool isUnsetMachineId(std::string_view contents) {
 
 void ensureMachineId() {
   std::optional<Fd> etc = findDirectory("etc");
-  if (!etc || !isUnsetMachineId(readFileAt(*etc, "machine-id").value_or(""))) return;
+  if (etc && isUnsetMachineId(readFileAt(*etc, "machine-id").value_or(""))) renewMachineId();
+}
+
+void renewMachineId() {
+  std::optional<Fd> etc = findDirectory("etc");
+  if (!etc) return;
   unsigned char bytes[kIdDigits / 2];
   // Without waiting: a kernel that has too little entropy so early leaves it to systemd, which waits better.
   if (::getrandom(bytes, sizeof bytes, GRND_NONBLOCK) != sizeof bytes) return;

@@ -17,6 +17,8 @@ Init findInit();
 bool isUnsetMachineId(std::string_view contents);
 // Gives the machine an id of its own unless it has one, so that systemd need not do it in its first boot.
 void ensureMachineId();
+// Gives it another one.
+void renewMachineId();
 
 // Becomes it, with NOTIFY_SOCKET naming the readiness socket (readiness.h). Returns only by an Error.
 [[noreturn]] void becomeInit(const Init& init);

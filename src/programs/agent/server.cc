@@ -7,6 +7,7 @@
 #include <malloc.h>
 #include <sys/reboot.h>
 #include <unistd.h>
+#include <utility>
 
 #include "agent/commands.h"
 #include "agent/configuration.h"
@@ -17,6 +18,7 @@
 #include "agent/root.h"
 #include "agent/run.h"
 #include "agent/ssh_key.h"
+#include "agent/standstill.h"
 #include "base/child.h"
 #include "base/error.h"
 #include "base/text.h"
@@ -57,15 +59,28 @@ class AgentServer final : public rpc::Agent::Server {
     return kj::READY_NOW;
   }
   kj::Promise<void> sshHostKey(SshHostKeyContext context) override { return reportHostKey(context); }
+  kj::Promise<void> standStill(StandStillContext) override {
+    if (!failedUnits_) return toKj(Error("cannot save a machine that is not ready"));
+    freezeGuest();
+    frozen_ = true;
+    return kj::READY_NOW;
+  }
 
  private:
   co::Co<void> configureGuest(ConfigureContext context) {
-    Configuration configuration = parseConfiguration(context.getParams().getConfig());
+    auto message = context.getParams().getConfig();
+    Configuration configuration = parseConfiguration(message);
+    // Before anybody draws a random number.
+    if (frozen_ || message.hasSeed()) addEntropy(std::as_bytes(std::span(message.getSeed().asChars())));
+    if (frozen_) renewIdentity();
     setClock(configuration.timeNs);
     setHostName(configuration.hostname);
     hostname_ = configuration.hostname;
     co_await makeUserInTime(configuration);
     setAuthorizedKeys(configuration);
+    if (!std::exchange(frozen_, false)) co_return;
+    thawGuest();
+    asSaved_ = true;
   }
 
   // Another program has the lock of the account files for as long as it edits them.
@@ -85,16 +100,20 @@ class AgentServer final : public rpc::Agent::Server {
     co_await grown;
     // systemd may have read the old /etc/hostname, and set it, after configure() had set the new one.
     if (!hostname_.empty()) check(::sethostname(hostname_.data(), hostname_.size()), "set", "the host name");
-    if (!systemd_) co_return;
+    if (!std::exchange(asSaved_, false)) failedUnits_ = co_await listFailedUnits();
+    auto results = context.getResults();
+    results.setDegraded(!failedUnits_->empty());
+    auto units = results.initFailedUnits(static_cast<uint>(failedUnits_->size()));
+    for (uint i = 0; i < units.size(); ++i) units.set(i, (*failedUnits_)[i].c_str());
+  }
+
+  co::Co<std::vector<std::string>> listFailedUnits() {
+    if (!systemd_) co_return {};
     // Named first: g++ 12 refuses a list of initializers in the operand of co_await.
     std::vector<std::string> command{"systemctl",   "list-units", "--state=failed", "--plain",
                                      "--no-legend", "--no-pager", "--full"};
     std::string list = co_await runProgram(port_, std::move(command));
-    std::vector<std::string> failed = parseUnitList(list);
-    auto results = context.getResults();
-    results.setDegraded(!failed.empty());
-    auto units = results.initFailedUnits(static_cast<uint>(failed.size()));
-    for (uint i = 0; i < units.size(); ++i) units.set(i, failed[i].c_str());
+    co_return parseUnitList(list);
   }
 
   co::Co<void> askSystemd() {
@@ -144,6 +163,9 @@ class AgentServer final : public rpc::Agent::Server {
   bool systemd_;
   std::string hostname_;
   Readiness readiness_;
+  std::optional<std::vector<std::string>> failedUnits_;  // known since it was ready
+  bool frozen_ = false;                                  // by standStill(), until configure()
+  bool asSaved_ = false;                                 // nothing has happened since
   bool growing_ = false;
   kj::ForkedPromise<void> grown_ = nullptr;
   CommandGroups groups_;

@@ -5,10 +5,11 @@ namespace cove::cli {
 
 std::span<const Command* const> allCommands() {
   static constexpr const Command* kAll[] = {
-      &kRun,        &kCreate,    &kStart,       &kStop,        &kRestart,     &kDelete,     &kList,
-      &kInfo,       &kShell,     &kCopy,        &kLogs,        &kConsole,     &kPs,         &kAttach,  //
-      &kImageList,  &kImagePull, &kImageDelete, &kDaemonStart, &kDaemonState, &kDaemonStop, &kDoctor,  //
-      &kCompletion, &kComplete,  &kVersion,     &kHelp,        &kSshProxy,
+      &kRun,        &kCreate,    &kStart,       &kStop,  &kRestart,     &kDelete,      &kList,
+      &kInfo,       &kShell,     &kCopy,        &kLogs,  &kConsole,     &kPs,          &kAttach,  //
+      &kImageList,  &kImagePull, &kImageDelete, &kPrune, &kDaemonStart, &kDaemonState, &kDaemonStop,
+      &kDoctor,  //
+      &kCompletion, &kComplete,  &kVersion,     &kHelp,  &kSshProxy,
   };
   return kAll;
 }

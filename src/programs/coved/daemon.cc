@@ -12,6 +12,7 @@ namespace cove {
 
 namespace {
 
+constexpr uint64_t kSavedLimit = 8ull << 30;         // of all saved machines, on disk
 constexpr auto kLockWait = std::chrono::seconds{2};  // for a daemon that is just ending
 
 kj::Duration idleLimit() {
@@ -22,6 +23,16 @@ kj::Duration idleLimit() {
     throw Error(str("cannot understand COVE_IDLE_TIMEOUT=", escapeForTerminal(text)))
         .hint("Say it like 90s, 10m or 2h; 0 means never.");
   return static_cast<int64_t>(*limit) * kj::MILLISECONDS;
+}
+
+uint64_t savedLimit() {
+  const char* text = std::getenv("COVE_SAVED_LIMIT");
+  if (text == nullptr) return kSavedLimit;
+  auto limit = parseSize(text);
+  if (!limit)
+    throw Error(str("cannot understand COVE_SAVED_LIMIT=", escapeForTerminal(text)))
+        .hint("Say it like 8G; 0 means that no machine is saved.");
+  return *limit;
 }
 
 }  // namespace
@@ -41,7 +52,8 @@ void Daemon::start() {
   journal_.emplace(*database_, log());
   records_.emplace(*database_);
   images_.emplace(io_, state_, *records_, activity_);
-  instances_.emplace(io_, state_, *records_, *journal_, *images_, activity_, log());
+  saved_.emplace(io_, state_, *images_, savedLimit(), log());
+  instances_.emplace(io_, state_, *records_, *journal_, *images_, *saved_, activity_, log());
   listener_.emplace(io_, state_, *lifeLock_, log());
   log().info(str("coved ", buildId_, " serves ", state_.path));
 }
@@ -67,6 +79,7 @@ DaemonService::Parts Daemon::parts() {
   return {activity_,
           *instances_,
           *images_,
+          *saved_,
           recovered_,
           [this](rpc::DaemonInfo::Builder info) { describe(info); },
           [this] { lifetime_.end(); },
@@ -75,7 +88,7 @@ DaemonService::Parts Daemon::parts() {
 }
 
 Lifetime::Use Daemon::use() {
-  bool busy = listener_->clients() > 0 || !activity_.empty() || instances_->running() > 0;
+  bool busy = listener_->clients() > 0 || !activity_.empty() || instances_->running() > 0 || saved_->busy();
   return {busy, listener_->lastChange()};
 }
 

@@ -41,6 +41,7 @@ class Daemon {
   std::optional<Journal> journal_;
   std::optional<Records> records_;
   std::optional<Images> images_;
+  std::optional<SavedMachines> saved_;
   std::optional<Instances> instances_;
   kj::ForkedPromise<void> recovered_ = nullptr;
   std::optional<Listener> listener_;

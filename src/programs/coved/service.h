@@ -18,6 +18,7 @@ class DaemonService final : public rpc::Daemon::Server {
     Activity& activity;
     Instances& instances;
     Images& images;
+    SavedMachines& saved;
     kj::ForkedPromise<void>& recovered;
     std::function<void(rpc::DaemonInfo::Builder)> describe;  // what is not known here
     std::function<void()> end;
@@ -43,6 +44,7 @@ class DaemonService final : public rpc::Daemon::Server {
   kj::Promise<void> images(ImagesContext context) override;
   kj::Promise<void> imagePull(ImagePullContext context) override;
   kj::Promise<void> imageDelete(ImageDeleteContext context) override;
+  kj::Promise<void> prune(PruneContext context) override;
 
  private:
   co::Co<void> createInstance(CreateContext context);
@@ -57,6 +59,7 @@ class DaemonService final : public rpc::Daemon::Server {
   co::Co<void> listImages(ImagesContext context);
   co::Co<void> pullImage(ImagePullContext context);
   co::Co<void> deleteImage(ImageDeleteContext context);
+  co::Co<void> pruneSaved(PruneContext context);
 
   kj::Promise<void> recovered() { return parts_.recovered.addBranch(); }
   Parts parts_;

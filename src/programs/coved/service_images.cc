@@ -1,4 +1,4 @@
-// Images.
+// Images, and the machines that are saved of them.
 #include "base/error.h"
 #include "coved/progress_sender.h"
 #include "coved/service.h"
@@ -9,6 +9,7 @@ namespace cove {
 kj::Promise<void> DaemonService::images(ImagesContext context) { return listImages(context); }
 kj::Promise<void> DaemonService::imagePull(ImagePullContext context) { return pullImage(context); }
 kj::Promise<void> DaemonService::imageDelete(ImageDeleteContext context) { return deleteImage(context); }
+kj::Promise<void> DaemonService::prune(PruneContext context) { return pruneSaved(context); }
 
 co::Co<void> DaemonService::listImages(ImagesContext context) {
   co_await recovered();
@@ -24,6 +25,9 @@ co::Co<void> DaemonService::listImages(ImagesContext context) {
     auto users = parts_.images.usersOf(image.digest);
     auto names = results[i].initUsedBy(static_cast<unsigned>(users.size()));
     for (unsigned j = 0; j < users.size(); ++j) names.set(j, users[j]);
+    auto saved = parts_.saved.usageOf(image.digest);
+    results[i].setSavedDisk(saved.disk);
+    results[i].setSavedMemory(saved.memory);
   }
 }
 
@@ -43,6 +47,12 @@ co::Co<void> DaemonService::deleteImage(ImageDeleteContext context) {
   std::string digest(context.getParams().getDigest());
   if (!image::isDigest(digest)) throw Error("not an image's digest").status(Exit::kUsage);
   parts_.images.remove(digest);
+  parts_.saved.removeOf(digest);
+}
+
+co::Co<void> DaemonService::pruneSaved(PruneContext context) {
+  co_await recovered();
+  context.getResults().setFreed(parts_.saved.prune(context.getParams().getAll()));
 }
 
 }  // namespace cove

@@ -27,10 +27,11 @@ co::Co<void> DaemonService::createInstance(CreateContext context) {
 co::Co<void> DaemonService::runInstance(RunContext context) {
   InstanceSpec spec = readSpec(context.getParams().getSpec());
   auto progress = sendProgress(context.getParams().getProgress());
+  bool cold = context.getParams().getCold();
   context.releaseParams();
   context.allowCancellation();
   co_await recovered();
-  auto running = co_await parts_.instances.run(std::move(spec), std::move(progress));
+  auto running = co_await parts_.instances.run(std::move(spec), cold, std::move(progress));
   context.getResults().setName(running.name);
   context.getResults().setSocket(kj::mv(running.socket));
 }

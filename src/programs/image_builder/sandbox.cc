@@ -74,7 +74,7 @@ Child startSandbox(const Recipe& recipe, const IdMap& ids, Fd request, const Fd&
   c.directories = {"/root", "/tmp", "/run", "/var/tmp", kTree, kKernel, "/dev/shm", "/etc/apt/apt.conf.d"};
   c.writableRoot = true;
   c.rootBytes = recipe.memoryBytes * 3;  // a limit, not a reservation
-  c.procfs = true;
+  c.procfs = ProcFs::kAll;
   c.keepCapabilities = true;  // dpkg changes owners, mmdebstrap mounts /proc and enters the tree
   c.allowMounts = true;
   c.unixSockets = false;  // some desktops' buses and X servers listen on abstract ones

@@ -6,7 +6,7 @@ namespace cove::cli {
 
 extern const Command kRun, kCreate, kStart, kStop, kRestart, kDelete, kList, kInfo;
 extern const Command kShell, kCopy, kLogs, kConsole, kPs, kAttach;
-extern const Command kImageList, kImagePull, kImageDelete;
+extern const Command kImageList, kImagePull, kImageDelete, kPrune;
 extern const Command kDaemonStart, kDaemonState, kDaemonStop;
 extern const Command kDoctor, kCompletion, kComplete, kVersion, kHelp, kSshProxy;
 

@@ -15,6 +15,9 @@ namespace {
 constexpr std::string_view kListHelp = R"(
 Lists the images that instances are made from, with their age and the instances that use them. An image is made
 when the first instance needs it and stays as it is: `cove image pull` makes a new one of today's packages.
+
+SAVED is what machines take that were saved of it for `cove run` to begin from, on disk, and in memory while the daemon
+has them there.
 )";
 
 constexpr std::string_view kPullHelp = R"(
@@ -40,6 +43,13 @@ class ImageList final : public Action {
   }
 
  private:
+  static std::string saved(rpc::ImageInfo::Reader image) {
+    if (image.getSavedDisk() == 0) return "-";
+    std::string text = formatSize(image.getSavedDisk());
+    if (image.getSavedMemory() > 0) text += cove::str(", ", formatSize(image.getSavedMemory()), " in memory");
+    return text;
+  }
+
   static Record record(rpc::ImageInfo::Reader image) {
     constexpr size_t kShortDigest = 12;
     std::vector<std::string> usedBy;
@@ -51,6 +61,8 @@ class ImageList final : public Action {
         {"os", cove::str(image.getOs()), "OS"},
         {"variant", cove::str(image.getVariant()), "VARIANT"},
         {"size", int64_t(image.getSize()), "SIZE", formatSize(image.getSize())},
+        {"saved", int64_t(image.getSavedDisk()), "SAVED", saved(image)},
+        {"savedMemory", int64_t(image.getSavedMemory())},
         {"age", age, "AGE", formatAge(age)},
         {"usedBy", usedBy, "USED BY"},
         {"builtAt", formatTime(image.getBuiltAt())},

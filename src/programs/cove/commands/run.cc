@@ -17,6 +17,10 @@ Standard input, output and error are the command's own, byte for byte; on a term
 are passed on, and the exit status is that of the command: 128 and the signal's number where one killed it, 124
 after `--timeout`, 126 and 127 where it could not be executed or found. Every failure of cove itself is 125.
 
+A machine of a kind that was booted before begins from a saved one, in a fraction of a second: it is ready, and
+differs from any other in all that must be unique. `--cold` boots it, as `--keep` and `--detach` do; so does the first
+run of a kind, after which one is saved in the background. See docs/saved-machines.md.
+
 Nothing remains, however it ends: interrupted, failed, or with cove killed. `--keep` keeps the machine as an
 instance, which is shut down after the command; `cove start NAME` starts it again. `--detach` makes an instance
 that goes on running, prints its name and returns; a command given with it goes on as well, see `cove ps` and
@@ -31,7 +35,7 @@ class Run final : public Action {
     arguments.flag("--keep", keep_, "keep the machine as an instance, stopped");
     arguments.flag("--detach", detach_, "leave the machine running, print its name").brief('d');
     arguments.flag("--early", early_, "do not wait until everything in the machine is started");
-    arguments.flag("--cold", cold_, "boot the machine (as every run does; none is resumed from memory yet)");
+    arguments.flag("--cold", cold_, "boot the machine, do not begin from a saved one");
     arguments.positional("OS", options_.os, "what is to run in the machine, as in debian:12")
         .completes(Completion::kOs);
   }
@@ -42,6 +46,7 @@ class Run final : public Action {
     auto request = context.daemon().runRequest();
     options_.describe(request.initSpec(), true);
     request.setProgress(context.progressClient());
+    request.setCold(cold_ || keep_);
     rpc::Socket::Client socket = nullptr;
     std::string name = undoneOnInterrupt(context, [&] {
       auto response = context.wait(request.send());

@@ -1,0 +1,174 @@
+#include "instance/saved_files.h"
+
+#include <array>
+#include <cerrno>
+#include <fcntl.h>
+#include <nlohmann/json.hpp>
+#include <sodium.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "machine/saved_memory.h"
+
+namespace cove {
+
+namespace {
+constexpr const char* kKeyName = "seal.key";
+constexpr const char* kDescriptionName = "saved.json";
+constexpr const char* kSealName = "seal";
+constexpr const char* kDiskName = "disk";
+constexpr int kVersion = 1;
+constexpr size_t kLargestDescription = 64 * 1024;
+constexpr off_t kLargestDevices = 64 << 20;
+
+class Digest {
+ public:
+  explicit Digest(std::string_view key = {}) {
+    ::crypto_generichash_init(&state_, reinterpret_cast<const unsigned char*>(key.data()), key.size(),
+                              kBytes);
+  }
+  void add(std::string_view bytes) {
+    ::crypto_generichash_update(&state_, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+  }
+  std::string finish() {
+    std::array<unsigned char, kBytes> bytes;
+    ::crypto_generichash_final(&state_, bytes.data(), bytes.size());
+    std::array<char, 2 * kBytes + 1> text;
+    return ::sodium_bin2hex(text.data(), text.size(), bytes.data(), bytes.size());
+  }
+
+ private:
+  static constexpr size_t kBytes = 32;
+  crypto_generichash_state state_;
+};
+
+// From its beginning, whatever the descriptor's offset is; `each` gets every block.
+template <typename Each>
+void forBlocks(const Fd& file, const char* name, const Each& each) {
+  std::vector<char> block(1 << 20);
+  for (off_t at = 0;;) {
+    ssize_t n = ::pread(file.get(), block.data(), block.size(), at);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw sysError("read", name);
+    if (n == 0) return;
+    each(std::string_view(block.data(), static_cast<size_t>(n)));
+    at += n;
+  }
+}
+
+std::string digestOf(const Fd& dir, const char* name) {
+  Digest digest;
+  forBlocks(openBeneath(dir, name, O_RDONLY), name, [&](std::string_view block) { digest.add(block); });
+  return digest.finish();
+}
+
+// Made when there is none. Wiped when it goes.
+class SealKey {
+ public:
+  explicit SealKey(const Fd& store) {
+    int fd = ::openat(store.get(), kKeyName, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+      ::randombytes_buf(bytes_.data(), bytes_.size());
+      writeFileAtomic(store, kKeyName, view(), 0600);
+      return;
+    }
+    Fd file(fd, "open", kKeyName);
+    if (::read(file.get(), bytes_.data(), bytes_.size()) != static_cast<ssize_t>(bytes_.size()))
+      throw Error("the key of saved machines is damaged").hint("Remove all of them:\n  cove prune --all");
+  }
+  ~SealKey() { ::sodium_memzero(bytes_.data(), bytes_.size()); }
+  SealKey(const SealKey&) = delete;
+  std::string sealOf(std::string_view text) const {
+    Digest digest(view());
+    digest.add(text);
+    return digest.finish();
+  }
+
+ private:
+  std::string_view view() const { return {bytes_.data(), bytes_.size()}; }
+  std::array<char, 32> bytes_;
+};
+
+nlohmann::json readDescription(const Fd& store, const Fd& dir) {
+  std::string text =
+      readAll(openBeneath(dir, kDescriptionName, O_RDONLY), kLargestDescription, kDescriptionName);
+  std::string seal = readAll(openBeneath(dir, kSealName, O_RDONLY), 256, kSealName);
+  std::string expected = SealKey(store).sealOf(text);
+  if (seal.size() != expected.size() || ::sodium_memcmp(seal.data(), expected.data(), seal.size()) != 0)
+    throw Error("it does not bear the seal of this state directory");
+  auto description = nlohmann::json::parse(text);
+  if (description.at("version") != kVersion) throw Error("it is of another version");
+  return description;
+}
+
+void expectDigest(const nlohmann::json& description, const char* name, const std::string& digest) {
+  if (description.at("files").at(name) != digest) throw Error(str("its file ", name, " is damaged"));
+}
+
+void sealMemory(const Fd& file) {
+  check(::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE), "seal",
+        "a saved machine");
+}
+}  // namespace
+
+void sealSaved(const Fd& store, const Fd& dir, const std::string& madeOf) {
+  nlohmann::json files;
+  for (const char* name : {kSavedMemory, kSavedDevices, kDiskName}) {
+    files[name] = digestOf(dir, name);
+    check(::fchmodat(dir.get(), name, 0400, 0), "protect", name);
+  }
+  std::string text = nlohmann::json{
+      {"version", kVersion},
+      {"madeOf", nlohmann::json::parse(madeOf)},
+      {"files", files}}.dump();
+  writeFileAtomic(dir, kDescriptionName, text, 0400);
+  writeFileAtomic(dir, kSealName, SealKey(store).sealOf(text), 0400);
+}
+
+std::string readMadeOf(const Fd& store, const Fd& dir) {
+  return readDescription(store, dir).at("madeOf").dump();
+}
+
+LoadedMachine::LoadedMachine(const Fd& dir, uint32_t memoryMiB)
+    : dir_(dir.duplicate()),
+      files_{makeMemfd("saved-memory"), makeMemfd("saved-devices")},
+      disk_(openBeneath(dir, kDiskName, O_RDONLY)) {
+  check(::ftruncate(files_.memory.get(), static_cast<off_t>(memoryMiB) << 20), "make", "a machine's memory");
+}
+
+void LoadedMachine::fill(const Fd& store, const std::string& madeOf) {
+  nlohmann::json description = readDescription(store, dir_);
+  if (description.at("madeOf") != nlohmann::json::parse(madeOf)) throw Error("it is another machine's");
+  Fd devices = openBeneath(dir_, kSavedDevices, O_RDONLY);
+  if (statOf(devices, kSavedDevices).st_size > kLargestDevices) throw Error("its file devices is too large");
+  Digest devicesDigest, memoryDigest, diskDigest;
+  forBlocks(devices, kSavedDevices, [&](std::string_view block) {
+    devicesDigest.add(block);
+    writeAll(files_.devices, block, kSavedDevices);
+  });
+  expectDigest(description, kSavedDevices, devicesDigest.finish());
+  readMemory(openBeneath(dir_, kSavedMemory, O_RDONLY), files_.memory,
+             [&](std::string_view block) { memoryDigest.add(block); });
+  expectDigest(description, kSavedMemory, memoryDigest.finish());
+  forBlocks(disk_, kDiskName, [&](std::string_view block) { diskDigest.add(block); });
+  expectDigest(description, kDiskName, diskDigest.finish());
+}
+
+void LoadedMachine::freeze() {
+  sealMemory(files_.memory);
+  sealMemory(files_.devices);
+}
+
+SavedMachine LoadedMachine::start() const {
+  // The devices' state is read from a position that each machine needs for itself.
+  return {{files_.memory.duplicate(), openFile(str("/proc/self/fd/", files_.devices.get()), O_RDONLY)},
+          disk_.duplicate()};
+}
+
+uint64_t LoadedMachine::memoryBytes() const {
+  return static_cast<uint64_t>(statOf(files_.memory, "memory").st_blocks) * 512;
+}
+
+}  // namespace cove

@@ -1,0 +1,68 @@
+// Machines that were saved when they were ready, for others of their kind to begin where they stood
+// (docs/saved-machines.md). Made in the background, once a kind was booted; used by `cove run`.
+#pragma once
+#include <kj/async-io.h>
+#include <map>
+#include <memory>
+#include <set>
+
+#include "base/log.h"
+#include "instance/images.h"
+#include "instance/saved_files.h"
+#include "instance/saved_key.h"
+#include "rpc/co.h"
+
+namespace cove {
+
+class SavedMachines {
+ public:
+  // `limit`: bytes of disk that all of them may take; 0: none is made or used.
+  SavedMachines(kj::AsyncIoContext& io, const StateDir& state, const Images& images, uint64_t limit,
+                const Log& log);
+
+  struct Found {
+    std::shared_ptr<SavedMachine> machine;  // null: boot
+    std::string trouble;                    // why, where that is worth a line
+  };
+  // What a machine like the record's may begin from. One that is not as we sealed it is removed.
+  co::Co<Found> find(InstanceRecord record);
+  // A machine did not begin from it: it is removed, and made anew.
+  void distrust(const InstanceRecord& record);
+  // Makes what the record's machine would have begun from, unless it is there, or could not be made before.
+  co::Co<void> make(InstanceRecord record);
+  bool busy() const { return !making_.empty(); }
+
+  struct Usage {
+    uint64_t disk = 0, memory = 0;  // bytes
+  };
+  Usage usageOf(const std::string& image) const;
+  void removeOf(const std::string& image);
+  // Removes those that nothing will begin from any more (image, QEMU or agent are others now), or all. Bytes
+  // freed.
+  uint64_t prune(bool all);
+
+ private:
+  std::optional<SavedKey> keyOf(const InstanceRecord& record) const;
+  co::Co<void> makeNow(InstanceRecord record, SavedKey key);
+  co::Co<void> build(const InstanceRecord& record, const SavedKey& key, const std::string& stage);
+  co::Co<void> tryOut(InstanceRecord record, std::string stage, std::shared_ptr<LoadedMachine> loaded);
+  co::Co<std::shared_ptr<LoadedMachine>> load(std::string directory, InstanceRecord record, SavedKey key);
+  void remember(const std::string& digest, std::shared_ptr<LoadedMachine> loaded);
+  void clear(const std::string& stage) noexcept;
+  uint64_t remove(const std::string& name);
+  void keepLimit(const std::string& newest);
+  std::vector<std::string> names() const;
+  Fd open(const std::string& name) const;
+
+  kj::AsyncIoContext& io_;
+  const StateDir& state_;
+  const Images& images_;
+  uint64_t limit_;
+  const Log& log_;
+  Fd store_;
+  std::map<std::string, std::shared_ptr<LoadedMachine>> loaded_;  // by digest
+  std::map<std::string, std::string> failed_;                     // digests that cannot be made, and why
+  std::set<std::string> making_;
+};
+
+}  // namespace cove
