@@ -88,7 +88,6 @@ class BareMachine:
             stack.callback(self._end)
             for theirs in (console, port, disk_file, backing):
                 theirs.close()
-            self.seen = b""
             self._stack = stack.pop_all()
 
     @staticmethod
@@ -102,16 +101,20 @@ class BareMachine:
 
     def wait_for(self, marker):
         """Seconds from the start of QEMU to the line `marker`."""
-        deadline = self.started + LIMIT
-        while marker.encode() not in self.seen:
-            ready, _, _ = select.select([self.console], [], [], max(0, deadline - time.perf_counter()))
-            data = self.console.recv(65536) if ready else b""
-            self.seen += data
-            if not data or b"BARE-FAILED" in self.seen or b"Kernel panic" in self.seen:
-                self.process.kill()
-                complaint = self.process.stderr.read()
-                raise Failed(f"the bare machine did not say {marker}: {(self.seen + complaint)[-500:]!r}")
-        return time.perf_counter() - self.started
+        return self.await_marker(self.console, self.process, marker, self.started)
+
+    @staticmethod
+    def await_marker(console, process, marker, started):
+        seen = b""
+        while marker.encode() not in seen:
+            ready, _, _ = select.select([console], [], [], max(0, started + LIMIT - time.perf_counter()))
+            data = console.recv(65536) if ready else b""
+            seen += data
+            if not data or b"BARE-FAILED" in seen or b"Kernel panic" in seen:
+                process.kill()
+                complaint = process.stderr.read() if process.stderr else b""
+                raise Failed(f"the bare machine did not say {marker}: {(seen + complaint)[-500:]!r}")
+        return time.perf_counter() - started
 
     def __enter__(self):
         return self

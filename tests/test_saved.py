@@ -79,6 +79,7 @@ def test_it_is_as_good_as_booted(kept):
     assert int(size) > 90 << 20  # the root has the size of its disk
     assert abs(int(now) - time.time()) < 30
     assert set(rest) - {"resolves"} == {"0"}
+    assert "Startup finished" in kept("run", *SMALL, OS, "--", "journalctl", "--no-pager", "-u", "init.scope").out
 
 
 @pytest.mark.smoke
@@ -153,6 +154,21 @@ def test_a_machine_that_does_not_begin_from_it_is_booted(saved):
     result = saved("run", *SMALL, OS, "--", "echo", "booted")
     assert result.out == "booted" and "no machine begins from the saved one" in result.err
     assert saved.instances() == []
+
+
+def test_one_that_vanished_is_booted_and_made_anew(saved):
+    boot_id(saved)  # the daemon has it in memory
+    shutil.rmtree(saved.home / "_saved" / saved_names(saved)[0])
+    assert saved("run", *SMALL, OS, "--", "echo", "booted").out == "booted"
+    await_saved(saved)
+
+
+def test_names_that_come_again(kept):
+    """A run ends, and the next takes its name at once: nobody ends another's."""
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        runs = [pool.submit(kept, "run", *SMALL, OS, "--", "sh", "-c", "hostname; sleep 0.3; echo end")
+                for _ in range(24)]
+        assert all(re.fullmatch(r"debian-12-\d\nend", run.result().out) for run in runs)
 
 
 def test_prune_and_list(saved):

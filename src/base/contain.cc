@@ -103,7 +103,10 @@ void containSelf(const Containment& c, const Fd& control) {
     for (const Bind& bind : c.binds) writable = writable || bind.writable || bind.devices;
     restrictByLandlock({writable, c.keepNetwork});
   }
-  Fd listener = installFilter({c.allowMounts, filterFor(c.exec), c.unixSockets});
+  Fd listener = installFilter({.allowMounts = c.allowMounts,
+                               .exec = filterFor(c.exec),
+                               .unixSockets = c.unixSockets,
+                               .changeModes = c.allowMounts || c.writableRoot});
   sendMessage(control, kReady, {}, listener);
   listener.reset();
   // A parent that died before PR_SET_PDEATHSIG took effect closes the socket instead.
@@ -262,7 +265,7 @@ void probeContainment() {
 void hardenSelf(Reach reach) {
   keepOutOfCores();
   forbidNewPrivileges();
-  installFilter({false, FilterRules::Exec::kDeny, true, reach == Reach::kOwnOnly});
+  installFilter({.ownOnly = reach == Reach::kOwnOnly});
 }
 
 }  // namespace cove

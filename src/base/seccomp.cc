@@ -127,6 +127,15 @@ void addNamespaceRules(Program& p) {
   p.answer(SECCOMP_RET_ALLOW);
 }
 
+// A file that is open for reading only could be made writable, and opened again through /proc.
+constexpr int kModes[] = {
+    SYS_fchmod,    SYS_fchown,      SYS_fchmodat,     SYS_fchownat,     SYS_setxattr, SYS_lsetxattr,
+    SYS_fsetxattr, SYS_removexattr, SYS_lremovexattr, SYS_fremovexattr, 452,  // fchmodat2, Linux 6.6
+#if defined(__x86_64__)
+    SYS_chmod,     SYS_chown,       SYS_lchown,
+#endif
+};
+
 // What reaches others than through a descriptor that is there already.
 constexpr int kOutwards[] = {
     SYS_socket,          SYS_connect,           SYS_bind,       SYS_kill, SYS_tkill,
@@ -184,6 +193,8 @@ Fd installFilter(const FilterRules& rules) {
   p.onCall(SYS_execveat, execAction(rules.exec));
   for (int call : kNever) p.onCall(call, SECCOMP_RET_ERRNO | EPERM);
   if (!rules.allowMounts) addNamespaceRules(p);
+  if (!rules.changeModes)
+    for (int call : kModes) p.onCall(call, SECCOMP_RET_ERRNO | EPERM);
   if (rules.ownOnly) addOwnRules(p);
   addSocketRules(p, rules.unixSockets);
   addTerminalRules(p);

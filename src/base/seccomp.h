@@ -12,6 +12,7 @@ struct FilterRules {
   bool allowMounts = false;  // mount, pivot_root, chroot, setns, unshare, namespaces by clone
   enum class Exec { kAllow, kDeny, kAsk } exec = Exec::kDeny;
   bool unixSockets = true;  // socket() of AF_UNIX; pairs are always allowed
+  bool changeModes = true;  // chmod, chown and the like, also of what only a descriptor leads to
   bool ownOnly = false;     // no socket, connect, bind; no signals to other processes, except by pidfd
 };
 

@@ -97,7 +97,7 @@ class QemuMachine final : public Machine {
     auto migrated = kj::newPromiseAndFulfiller<void>();
     migrated_ = kj::mv(migrated.fulfiller);
     co_await qmp_.execute(command, str(R"({"uri":")", uri, R"("})"));
-    co_await kj::mv(migrated.promise);
+    co_await migrated.promise.exclusiveJoin(qmp_.onEnd());
   }
   void migrationSeen(const QmpMessage& message) {
     if (migrated_.get() == nullptr) return;

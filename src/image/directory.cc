@@ -3,7 +3,9 @@
 #include <cerrno>
 #include <dirent.h>
 #include <memory>
+#include <sodium.h>
 #include <string_view>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -35,6 +37,23 @@ void removeTree(const Fd& parent, const std::string& name) {
   for (const std::string& entry : entriesOf(dir)) removeTree(dir, entry);
   if (::unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR) < 0 && errno != ENOENT)
     throw sysError("delete", name);
+}
+
+uint64_t sizeOf(const Fd& dir) {
+  uint64_t blocks = 0;
+  for (const std::string& name : entriesOf(dir)) {
+    struct stat st;
+    if (::fstatat(dir.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0)
+      blocks += static_cast<uint64_t>(st.st_blocks);
+  }
+  return blocks * 512;
+}
+
+std::string uniqueName(const char* prefix) {
+  unsigned char bytes[8];
+  char hex[2 * sizeof bytes + 1];
+  randombytes_buf(bytes, sizeof bytes);
+  return std::string(prefix) + sodium_bin2hex(hex, sizeof hex, bytes, sizeof bytes);
 }
 
 }  // namespace cove::image

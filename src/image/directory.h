@@ -1,5 +1,6 @@
 // Directories by descriptor: what is in them, and their removal. No symlink is followed.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -11,5 +12,9 @@ namespace cove::image {
 std::vector<std::string> entriesOf(const Fd& dir);
 // Deletes `name`, and below it everything. Missing: nothing to do.
 void removeTree(const Fd& parent, const std::string& name);
+// What its files take on the disk, in bytes.
+uint64_t sizeOf(const Fd& dir);
+// `prefix` and random letters.
+std::string uniqueName(const char* prefix);
 
 }  // namespace cove::image

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <sodium.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -22,27 +21,10 @@ constexpr size_t kLargestManifest = 4 << 20;
 
 bool startsWith(const std::string& text, const char* start) { return text.rfind(start, 0) == 0; }
 
-std::string uniqueName(const char* prefix) {
-  unsigned char bytes[8];
-  char hex[2 * sizeof bytes + 1];
-  randombytes_buf(bytes, sizeof bytes);
-  return std::string(prefix) + sodium_bin2hex(hex, sizeof hex, bytes, sizeof bytes);
-}
-
 std::string keyFile(const std::string& key, const char* suffix) {
   if (key.empty() || key.find_first_not_of("0123456789abcdef") != std::string::npos)
     throw Error("cannot use the recipe key " + escapeForTerminal(key));
   return key + suffix;
-}
-
-uint64_t sizeOf(const Fd& dir) {
-  uint64_t blocks = 0;
-  for (const std::string& name : entriesOf(dir)) {
-    struct stat st;
-    if (::fstatat(dir.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0)
-      blocks += static_cast<uint64_t>(st.st_blocks);
-  }
-  return blocks * 512;
 }
 
 Error noSuchImage(const std::string& digest) {

@@ -67,7 +67,23 @@ std::string Instances::freeName(const image::Os& os) const {
   }
 }
 
-co::Co<InstanceRecord> Instances::make(InstanceSpec spec, image::ProgressCallback progress) {
+// In the form of /proc/sys/kernel/random/uuid: it becomes part of a path.
+std::string Instances::checkedId(std::string id) const {
+  if (id.empty()) return newId();
+  bool formed = id.size() == 36;
+  for (size_t i = 0; formed && i < id.size(); ++i)
+    formed = i == 8 || i == 13 || i == 18 || i == 23
+                 ? id[i] == '-'
+                 : (id[i] >= '0' && id[i] <= '9') || (id[i] >= 'a' && id[i] <= 'f');
+  if (!formed) throw Error("not an instance's id: " + escapeForTerminal(id)).status(Exit::kUsage);
+  for (const InstanceRecord& record : records_.all())
+    if (record.id == id) throw Error("there is an instance with the id " + id + " already");
+  return id;
+}
+
+co::Co<InstanceRecord> Instances::make(InstanceSpec spec, std::string id, image::ProgressCallback progress) {
+  InstanceRecord record;
+  record.id = checkedId(std::move(id));
   image::Os os = image::parseOs(spec.os, spec.variant);
   if (!spec.name.empty()) checkName(spec.name);
   resolveSpec(spec, hostResources(state_));
@@ -78,8 +94,6 @@ co::Co<InstanceRecord> Instances::make(InstanceSpec spec, image::ProgressCallbac
 
   image::Image image = co_await images_.ensure(std::move(os), progress);
   Images::Pin pin(images_, image.digest);
-  InstanceRecord record;
-  record.id = newId();
   record.spec = spec;
   record.image = image.digest;
   record.createdAt = std::time(nullptr);
@@ -87,22 +101,27 @@ co::Co<InstanceRecord> Instances::make(InstanceSpec spec, image::ProgressCallbac
   co_return record;
 }
 
-co::Co<std::string> Instances::create(InstanceSpec spec, image::ProgressCallback progress) {
-  InstanceRecord record = co_await make(std::move(spec), std::move(progress));
+co::Co<std::string> Instances::create(InstanceSpec spec, std::string id, image::ProgressCallback progress) {
+  InstanceRecord record = co_await make(std::move(spec), std::move(id), std::move(progress));
   co_return record.name();
 }
 
-co::Co<Instances::Running> Instances::run(InstanceSpec spec, bool cold, image::ProgressCallback progress) {
+co::Co<Instances::Running> Instances::run(InstanceSpec spec, std::string id, bool cold,
+                                          image::ProgressCallback progress) {
   spec.ephemeral = true;
-  InstanceRecord record = co_await make(std::move(spec), progress);
+  InstanceRecord record = co_await make(std::move(spec), std::move(id), progress);
   Discard discarded(*this, record);
   progress("starting " + record.name(), 0, 0);
-  if (cold)
-    co_await launch(record);
-  else
-    co_await launchLikeSaved(record, progress);
+  kj::Maybe<rpc::Socket::Client> begun;
+  if (!cold) begun = co_await beginFromSaved(record, progress);
+  KJ_IF_MAYBE (socket, begun) {
+    discarded.release();  // from here the lease decides
+    co_return Running{record.name(), kj::mv(*socket)};
+  }
+  if (!cold) booted_.insert(record.id);
+  co_await launch(record);
   auto socket = co_await introduce(record, true);
-  discarded.release();  // from here the lease decides
+  discarded.release();
   co_return Running{record.name(), kj::mv(socket)};
 }
 
@@ -149,6 +168,14 @@ co::Co<void> Instances::remove(std::string name, bool force) {
   co_await erase(std::move(record));
 }
 
+co::Co<void> Instances::removeById(std::string id) {
+  for (const InstanceRecord& record : records_.all()) {
+    if (record.id != id) continue;
+    co_await remove(record.name(), true);
+    co_return;
+  }
+}
+
 co::Co<void> Instances::erase(InstanceRecord record) {
   if (find(record) != nullptr) co_await halt(record, true, 0);
   co_await journal_.perform(operations_.remove(record));
@@ -167,7 +194,7 @@ co::Co<void> Instances::discard(InstanceRecord ended) {
 co::Co<void> Instances::keep(std::string name) {
   InstanceRecord record = records_.get(name);
   if (!record.spec.ephemeral) co_return;
-  if (Machine* machine = find(record); machine != nullptr && machine->fromSaved)
+  if (record.spec.fromSaved)
     throw Error(str("cannot keep ", name, ": its disk is that of a saved machine"))
         .hint("Make a machine to keep:\n  cove run --keep OS");
   auto entry = activity_.begin("keeping", name);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "instance/activity.h"
 #include "instance/images.h"
+#include "instance/launch.h"
 #include "instance/operations.h"
 #include "instance/records.h"
 #include "instance/saved_machines.h"
@@ -27,8 +28,8 @@ class Instances {
   // deletes ephemeral instances whose machine has ended. Nothing else may be called before it has resolved.
   co::Co<void> recover();
 
-  // Dropping the promise undoes it. Returns the name.
-  co::Co<std::string> create(InstanceSpec spec, image::ProgressCallback progress);
+  // Dropping the promise undoes it. Returns the name. `id`: a UUID that no instance has, or empty.
+  co::Co<std::string> create(InstanceSpec spec, std::string id, image::ProgressCallback progress);
   // Answered when the supervisor runs; at once if it does already. A machine that is ending is waited for,
   // and started again. Not to be dropped.
   co::Co<void> start(std::string name);
@@ -38,13 +39,15 @@ class Instances {
   };
   // create, start, and a connection with the lease. Dropping the promise, or losing the lease, deletes it. It
   // begins from a saved machine where there is one, unless it is to be `cold`.
-  co::Co<Running> run(InstanceSpec spec, bool cold, image::ProgressCallback progress);
+  co::Co<Running> run(InstanceSpec spec, std::string id, bool cold, image::ProgressCallback progress);
   co::Co<rpc::Socket::Client> connect(std::string name);
   // Answered when the machine has ended; at once if none runs.
   co::Co<void> stop(std::string name, bool force, uint64_t timeoutMs);
   // Refused while it runs, unless `force`. What is under way with it is waited for, but for the patience of
   // another's stop where `force`. Not to be dropped.
   co::Co<void> remove(std::string name, bool force);
+  // By force. That there is none is no error.
+  co::Co<void> removeById(std::string id);
   co::Co<void> keep(std::string name);
 
   // As the supervisors say now.
@@ -59,23 +62,24 @@ class Instances {
     kj::ForkedPromise<void> ended;
     std::shared_ptr<std::string> reason = std::make_shared<std::string>();  // of its end, once it has ended
     std::string sshHostKey = "";  // that ssh.config was written with
-    bool fromSaved = false;
   };
   class Discard;
 
   // instances.cc
   std::string freeName(const image::Os& os) const;
   void checkName(const std::string& name) const;
-  co::Co<InstanceRecord> make(InstanceSpec spec, image::ProgressCallback progress);
+  std::string checkedId(std::string id) const;
+  co::Co<InstanceRecord> make(InstanceSpec spec, std::string id, image::ProgressCallback progress);
   co::Co<void> erase(InstanceRecord record);
   co::Co<void> discard(InstanceRecord ended);
   void describe(const InstanceRecord& record, rpc::InstanceInfo::Builder info) const;
   void inBackground(kj::Promise<void> task, std::string what);
 
   // instances_machines.cc
-  co::Co<void> launch(InstanceRecord record, std::shared_ptr<SavedMachine> from = nullptr);
-  co::Co<void> launchLikeSaved(InstanceRecord record, image::ProgressCallback progress);
-  co::Co<bool> beginFrom(InstanceRecord record, std::shared_ptr<SavedMachine> from);
+  co::Co<void> launch(InstanceRecord record, Beginning beginning = {});
+  co::Co<kj::Maybe<rpc::Socket::Client>> beginFromSaved(InstanceRecord record,
+                                                        image::ProgressCallback progress);
+  co::Co<kj::Maybe<rpc::Socket::Client>> tryToBegin(InstanceRecord record, SavedMachines::Found found);
   co::Co<rpc::Socket::Client> introduce(InstanceRecord record, bool lease);
   co::Co<void> halt(InstanceRecord record, bool force, uint64_t timeoutMs);
   co::Co<void> settle(std::string name);

@@ -31,34 +31,40 @@ Instances::Machine* Instances::find(const InstanceRecord& record) {
   return found == machines_.end() ? nullptr : &found->second;
 }
 
-// From a saved machine, or as if there were no such thing.
-co::Co<void> Instances::launchLikeSaved(InstanceRecord record, image::ProgressCallback progress) {
+// Nothing: it is to boot.
+co::Co<kj::Maybe<rpc::Socket::Client>> Instances::beginFromSaved(InstanceRecord record,
+                                                                 image::ProgressCallback progress) {
   SavedMachines::Found found = co_await saved_.find(record);
   if (found.machine) {
-    bool up = co_await beginFrom(record, kj::mv(found.machine));
-    if (up) co_return;
-    saved_.distrust(record);
+    auto socket = co_await tryToBegin(record, found);
+    if (socket != nullptr) co_return kj::mv(socket);
     found.trouble = "no machine begins from the saved one";
+    saved_.distrust(found);
     co_await makeDisk(io_.unixEventPort, operations_.openDir(record.name()), record.spec.diskBytes);
   }
   if (!found.trouble.empty()) {
     log_.warning(found.trouble);
     progress("booting, as " + found.trouble, 0, 0);
   }
-  booted_.insert(record.id);
-  co_await launch(std::move(record));
+  co_return nullptr;
 }
 
-// False: its machine has ended, and the instance is as it was.
-co::Co<bool> Instances::beginFrom(InstanceRecord record, std::shared_ptr<SavedMachine> from) {
+// Nothing: its machine has failed, and the instance is as it was.
+co::Co<kj::Maybe<rpc::Socket::Client>> Instances::tryToBegin(InstanceRecord record,
+                                                             SavedMachines::Found found) {
   trying_.insert(record.id);
   KJ_DEFER(trying_.erase(record.id));
+  record.spec.fromSaved = true;
+  records_.setSpec(record.id, record.spec);
   std::string problem;
+  bool stopped = false;
   try {
-    co_await launch(record, kj::mv(from));
-    machines_.at(record.id).fromSaved = true;
+    Beginning beginning{false, found.machine};
+    co_await launch(record, beginning);
+    auto socket = co_await introduce(record, true);
     bool up = co_await machines_.at(record.id).link->cameUp();
-    if (up) co_return true;
+    if (up) co_return kj::mv(socket);
+    stopped = machines_.at(record.id).link->state().state != rpc::VmState::FAILED;
   } catch (...) {
     problem = currentError().message();
   }
@@ -68,16 +74,21 @@ co::Co<bool> Instances::beginFrom(InstanceRecord record, std::shared_ptr<SavedMa
     machine->link->kill();
     co_await kj::mv(ended);
   }
-  co_return false;
+  // By somebody who wanted it: not to be started again.
+  if (stopped || !records_.find(record.name()))
+    throw Error(str("the machine ", record.name(), " was stopped"));
+  record.spec.fromSaved = false;
+  records_.setSpec(record.id, record.spec);
+  co_return nullptr;
 }
 
-co::Co<void> Instances::launch(InstanceRecord record, std::shared_ptr<SavedMachine> from) {
+co::Co<void> Instances::launch(InstanceRecord record, Beginning beginning) {
   auto entry = activity_.begin("starting", record.name());
   auto image = images_.get(record.image);
   if (!image) throw Error(str("cannot start ", record.name(), ": its image ", record.image, " is missing"));
   Launched launched = co_await launchInstance(io_.unixEventPort, state_.fd, record, *image,
                                               operations_.openDir(record.name()),
-                                              images_.openDir(record.image), kj::mv(from));
+                                              images_.openDir(record.image), kj::mv(beginning));
   auto link = SupervisorLink::open(io_, operations_.openDir(record.name()), launched.supervisor);
   if (!link)
     throw Error(str("cannot start ", record.name(), ": its supervisor ended at once; ",

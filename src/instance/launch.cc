@@ -10,7 +10,6 @@
 #include "base/text.h"
 #include "hypervisor/acceleration.h"
 #include "hypervisor/qemu.h"
-#include "instance/last_event.h"
 #include "instance/tools.h"
 #include "machine/launch.h"
 
@@ -59,8 +58,7 @@ std::string requireQemu() {
 }
 
 co::Co<Launched> launchInstance(kj::UnixEventPort& port, const Fd& stateDir, InstanceRecord record,
-                                image::Image image, Fd instanceDir, Fd imageDir,
-                                std::shared_ptr<SavedMachine> from) {
+                                image::Image image, Fd instanceDir, Fd imageDir, Beginning beginning) {
   Launched launched;
   Acceleration acceleration = co_await probeAcceleration(port, requireQemu(), stateDir);
   launched.accelerator = record.accelerator = acceleration.name;
@@ -69,13 +67,17 @@ co::Co<Launched> launchInstance(kj::UnixEventPort& port, const Fd& stateDir, Ins
   auto config = message.initRoot<rpc::VmConfig>();
   fill(config, record, image);
   authorizeKey(config, instanceDir);
-  config.setFromSaved(from != nullptr);
+  config.setSave(beginning.save);
+  config.setFromSaved(beginning.from != nullptr);
   std::string program = programPath("cove-vm");
   // The supervisor becomes nobody's child, as it would be after the daemon's death: there is one way to watch
   // it.
   Fd answer = makeMemfd("supervisor");
   std::function<void()> launchIt = [&] {
-    Child child = launchSupervisor({program, config.asReader(), instanceDir, imageDir, from.get()});
+    errno = 0;
+    if (beginning.save && ::nice(kSaverNice) < 0 && errno != 0)
+      throw sysError("lower the priority of", "a machine");
+    Child child = launchSupervisor({program, config.asReader(), instanceDir, imageDir, beginning.from.get()});
     ProcessId id = child.id();
     writeAll(answer, {reinterpret_cast<const char*>(&id), sizeof id}, "the supervisor's identity");
     child.release();
@@ -87,28 +89,6 @@ co::Co<Launched> launchInstance(kj::UnixEventPort& port, const Fd& stateDir, Ins
   if (bytes.size() != sizeof id) throw Error(str("cannot start ", record.name(), ": no supervisor"));
   std::memcpy(&id, bytes.data(), sizeof id);
   co_return launched;
-}
-
-co::Co<void> saveMachine(kj::UnixEventPort& port, InstanceRecord record, image::Image image, Fd dir,
-                         Fd imageDir) {
-  capnp::MallocMessageBuilder message;
-  auto config = message.initRoot<rpc::VmConfig>();
-  record.spec.user = {};
-  record.spec.ephemeral = false;
-  fill(config, record, image);
-  config.setSave(true);
-  std::string program = programPath("cove-vm");
-  std::function<void()> save = [&] {
-    errno = 0;
-    if (::nice(kSaverNice) < 0 && errno != 0) throw sysError("lower the priority of", "a machine");
-    Child child = launchSupervisor({program, config.asReader(), dir, imageDir, nullptr, true});
-    Ended ended = child.wait();
-    // A machine that fails ends its supervisor in order.
-    VmState last = lastEvent(dir);
-    if (!ended.ok() || last.state != rpc::VmState::STOPPED)
-      throw Error(last.reason.empty() ? "its supervisor ended with " + ended.describe() : last.reason);
-  };
-  co_await runForked(port, "save a machine", save);
 }
 
 }  // namespace cove

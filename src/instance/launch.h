@@ -18,14 +18,14 @@ struct Launched {
   ProcessId supervisor;
   std::string accelerator;
 };
+// How its machine begins: by booting, unless it says otherwise.
+struct Beginning {
+  bool save = false;  // boots, is saved where its disk is, and ends; yields to others
+  std::shared_ptr<SavedMachine> from = nullptr;  // where one stood that was saved
+};
 // Probes the acceleration where that is not known yet, and starts the supervisor; resolves when it listens on
-// vm.sock. `stateDir` outlives the promise. `from`: where it begins, if not with its kernel.
+// vm.sock. `stateDir` outlives the promise.
 co::Co<Launched> launchInstance(kj::UnixEventPort& port, const Fd& stateDir, InstanceRecord record,
-                                image::Image image, Fd instanceDir, Fd imageDir,
-                                std::shared_ptr<SavedMachine> from = nullptr);
-// A machine like the record's that is saved in `dir`, where its "disk" is. Resolves when that is done; ends
-// with its promise. It yields to everything else on the host.
-co::Co<void> saveMachine(kj::UnixEventPort& port, InstanceRecord record, image::Image image, Fd dir,
-                         Fd imageDir);
+                                image::Image image, Fd instanceDir, Fd imageDir, Beginning beginning = {});
 
 }  // namespace cove

@@ -131,6 +131,10 @@ std::string readMadeOf(const Fd& store, const Fd& dir) {
   return readDescription(store, dir).at("madeOf").dump();
 }
 
+void removeSealKey(const Fd& store) {
+  if (::unlinkat(store.get(), kKeyName, 0) < 0 && errno != ENOENT) throw sysError("remove", kKeyName);
+}
+
 LoadedMachine::LoadedMachine(const Fd& dir, uint32_t memoryMiB)
     : dir_(dir.duplicate()),
       files_{makeMemfd("saved-memory"), makeMemfd("saved-devices")},
@@ -162,9 +166,9 @@ void LoadedMachine::freeze() {
 }
 
 SavedMachine LoadedMachine::start() const {
-  // The devices' state is read from a position that each machine needs for itself.
-  return {{files_.memory.duplicate(), openFile(str("/proc/self/fd/", files_.devices.get()), O_RDONLY)},
-          disk_.duplicate()};
+  // Opened anew: neither a position nor flags are shared by two machines.
+  auto reopen = [](const Fd& file) { return openFile(str("/proc/self/fd/", file.get()), O_RDONLY); };
+  return {{reopen(files_.memory), reopen(files_.devices)}, reopen(disk_)};
 }
 
 uint64_t LoadedMachine::memoryBytes() const {

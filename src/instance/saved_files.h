@@ -21,6 +21,9 @@ void sealSaved(const Fd& store, const Fd& dir, const std::string& madeOf);
 // What the sealed description says that it was made of. An Error where the seal is not ours.
 std::string readMadeOf(const Fd& store, const Fd& dir);
 
+// Nothing that was sealed before is believed any more; the next seal has a new key.
+void removeSealKey(const Fd& store);
+
 // One that is loaded.
 class LoadedMachine {
  public:

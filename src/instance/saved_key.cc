@@ -3,6 +3,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 #include <sodium.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -48,9 +49,9 @@ SavedKey savedKey(const InstanceRecord& record, const image::Image& image) {
   machine.memoryMiB = record.spec.memoryMiB;
   std::string more;
   for (const std::string& word : image.manifest.kernelArguments) more += " " + word;
-  machine.kernelArguments = kernelCommandLine(machine.accelerator) + more;
+  machine.kernelArguments = kernelCommandLine(machine.accelerator, true) + more;
   machine.saveTo.emplace();
-  machine.frames = Fd();
+  machine.frames = openFile("/dev/null", O_RDONLY);  // that there is a network card
   nlohmann::json madeOf = {{"image", image.digest},
                            {"os", image.manifest.os},
                            {"variant", image.manifest.variant},
@@ -61,7 +62,11 @@ SavedKey savedKey(const InstanceRecord& record, const image::Image& image) {
                            {"qemu", identityOf(machine.program)},
                            {"command", qemuCommand(machine)},
                            {"owner", ::geteuid()}};
-  if (machine.accelerator == "kvm") madeOf["processor"] = cpuFlags();
+  if (machine.accelerator == "kvm") {
+    utsname host{};
+    check(::uname(&host), "find out", "the kernel's version");
+    madeOf["host"] = {host.release, host.version, cpuFlags()};
+  }
   SavedKey key{madeOf.dump(), {}};
   key.digest = digestOf(key.madeOf);
   return key;

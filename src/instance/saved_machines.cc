@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <nlohmann/json.hpp>
-#include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,8 +10,6 @@
 #include "base/text.h"
 #include "hypervisor/acceleration.h"
 #include "image/directory.h"
-#include "instance/launch.h"
-#include "instance/supervisor_link.h"
 #include "instance/tools.h"
 
 namespace cove {
@@ -21,7 +18,7 @@ namespace {
 constexpr const char* kStagePrefix = ".stage-";
 constexpr const char* kTrialName = "trial";
 constexpr size_t kLoaded = 2;  // kinds in memory
-constexpr auto kTrialLimit = 60 * kj::SECONDS;
+constexpr auto kMakeLimit = 15 * kj::MINUTES;
 constexpr size_t kDigestText = 64;
 
 Fd openStore(const StateDir& state) {
@@ -30,28 +27,6 @@ Fd openStore(const StateDir& state) {
   return openBeneath(state.fd, kSavedName, O_RDONLY | O_DIRECTORY);
 }
 
-std::string stageName() {
-  unsigned char bytes[8];
-  char hex[2 * sizeof bytes + 1];
-  ::randombytes_buf(bytes, sizeof bytes);
-  return std::string(kStagePrefix) + ::sodium_bin2hex(hex, sizeof hex, bytes, sizeof bytes);
-}
-
-uint64_t sizeOf(const Fd& dir) {
-  uint64_t blocks = 0;
-  for (const std::string& name : image::entriesOf(dir)) {
-    struct stat st;
-    if (::fstatat(dir.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0)
-      blocks += static_cast<uint64_t>(st.st_blocks);
-  }
-  return blocks * 512;
-}
-
-timespec usedAt(const Fd& dir) { return statOf(dir, "a saved machine").st_mtim; }
-
-// The order in which they go when there is too little room.
-void touch(const Fd& dir) { ::futimens(dir.get(), nullptr); }
-
 // What is left in its directory is what is sealed.
 void removeTraces(const Fd& dir) {
   for (const std::string& name : image::entriesOf(dir))
@@ -59,16 +34,27 @@ void removeTraces(const Fd& dir) {
 }
 }  // namespace
 
-SavedMachines::SavedMachines(kj::AsyncIoContext& io, const StateDir& state, const Images& images,
-                             uint64_t limit, const Log& log)
+SavedMachines::SavedMachines(kj::AsyncIoContext& io, const StateDir& state, Images& images, uint64_t limit,
+                             const Log& log)
     : io_(io), state_(state), images_(images), limit_(limit), log_(log), store_(openStore(state)) {
-  // Of a daemon that was killed; whoever worked there died with it.
+  // Of a daemon that was killed. A machine that still runs there lost its lease with it, and ends.
   for (const std::string& name : image::entriesOf(store_))
-    if (name.starts_with(kStagePrefix)) image::removeTree(store_, name);
+    if (name.starts_with(kStagePrefix)) clear(name);
+  keepLimit();
 }
 
 Fd SavedMachines::open(const std::string& name) const {
   return openBeneath(store_, name, O_RDONLY | O_DIRECTORY);
+}
+
+bool SavedMachines::isThere(const std::string& name) const {
+  struct stat st;
+  return ::fstatat(store_.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+// The order in which they go when there is too little room.
+void SavedMachines::touch(const std::string& name) const noexcept {
+  ::utimensat(store_.get(), name.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
 }
 
 std::vector<std::string> SavedMachines::names() const {
@@ -87,134 +73,131 @@ std::optional<SavedKey> SavedMachines::keyOf(const InstanceRecord& record) const
 }
 
 co::Co<SavedMachines::Found> SavedMachines::find(InstanceRecord record) {
-  if (limit_ == 0) co_return Found{};
-  auto key = keyOf(record);
-  if (!key) co_return Found{};
-  auto loaded = loaded_.find(key->digest);
-  if (loaded == loaded_.end()) {
-    struct stat st;
-    if (::fstatat(store_.get(), key->digest.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) co_return Found{};
+  std::optional<SavedKey> key;
+  if (limit_ > 0) key = keyOf(record);
+  Found found;
+  if (!key) co_return found;
+  std::string digest = key->digest;
+  if (!isThere(digest)) loaded_.erase(digest);
+  if (isThere(digest) && !loaded_.contains(digest)) {
     std::string trouble;
     try {
-      auto machine = co_await load(key->digest, record, *key);
-      remember(key->digest, kj::mv(machine));
+      auto machine = co_await load(digest, record, *key);
+      if (isThere(digest)) remember(digest, kj::mv(machine));
     } catch (...) {
       trouble = currentError().message();
     }
     if (!trouble.empty()) {
-      remove(key->digest);
-      co_return Found{nullptr, str("the saved machine cannot be used: ", trouble)};
+      remove(digest);
+      found.trouble = "the saved machine cannot be used: " + trouble;
+      co_return found;
     }
-    loaded = loaded_.find(key->digest);
   }
-  touch(open(key->digest));
-  co_return Found{std::make_shared<SavedMachine>(loaded->second->start()), ""};
+  auto loaded = loaded_.find(digest);
+  if (loaded == loaded_.end()) co_return found;
+  loaded->second.use = ++uses_;
+  touch(digest);
+  found.machine = std::make_shared<SavedMachine>(loaded->second.machine->start());
+  found.digest = digest;
+  found.loaded = loaded->second.machine;
+  co_return found;
 }
 
-void SavedMachines::distrust(const InstanceRecord& record) {
-  if (auto key = keyOf(record)) remove(key->digest);
+void SavedMachines::distrust(const Found& found) {
+  auto loaded = loaded_.find(found.digest);
+  if (loaded != loaded_.end() && loaded->second.machine == found.loaded.lock()) remove(found.digest);
 }
 
 co::Co<std::shared_ptr<LoadedMachine>> SavedMachines::load(std::string directory, InstanceRecord record,
                                                            SavedKey key) {
   auto loaded = std::make_shared<LoadedMachine>(open(directory), record.spec.memoryMiB);
-  std::function<void()> fill = [&] { loaded->fill(store_, key.madeOf); };
+  std::function<void()> fill = [this, loaded, madeOf = key.madeOf] { loaded->fill(store_, madeOf); };
   co_await runForked(io_.unixEventPort, "read a saved machine", fill);
   loaded->freeze();
   co_return loaded;
 }
 
 void SavedMachines::remember(const std::string& digest, std::shared_ptr<LoadedMachine> loaded) {
-  while (loaded_.size() >= kLoaded) {
-    auto oldest = std::min_element(loaded_.begin(), loaded_.end(), [this](const auto& a, const auto& b) {
-      timespec x = usedAt(open(a.first)), y = usedAt(open(b.first));
-      return std::pair(x.tv_sec, x.tv_nsec) < std::pair(y.tv_sec, y.tv_nsec);
-    });
-    loaded_.erase(oldest);
-  }
-  loaded_[digest] = std::move(loaded);
+  auto older = [](const auto& a, const auto& b) { return a.second.use < b.second.use; };
+  while (loaded_.size() >= kLoaded) loaded_.erase(std::min_element(loaded_.begin(), loaded_.end(), older));
+  loaded_[digest] = {std::move(loaded), ++uses_};
 }
 
 co::Co<void> SavedMachines::make(InstanceRecord record) {
-  if (limit_ == 0) co_return;
-  auto key = keyOf(record);
-  struct stat st;
-  if (!key || failed_.contains(key->digest) || making_.contains(key->digest) ||
-      ::fstatat(store_.get(), key->digest.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0)
-    co_return;
-  making_.insert(key->digest);
-  KJ_DEFER(making_.erase(key->digest));
+  std::optional<SavedKey> key;
+  if (limit_ > 0 && !making_) key = keyOf(record);
+  if (!key || failed_.contains(key->digest) || isThere(key->digest)) co_return;
+  making_ = true;
+  KJ_DEFER(making_ = false);
+  std::string stage = image::uniqueName(kStagePrefix);
   std::string failure;
   try {
-    co_await makeNow(record, *key);
+    Images::Pin pin(images_, record.image);
+    auto late = io_.provider->getTimer().afterDelay(kMakeLimit).then([] {
+      kj::throwFatalException(toKj(Error("it took too long")));
+    });
+    co_await kj::Promise<void>(makeNow(record, *key, stage)).exclusiveJoin(kj::mv(late));
   } catch (...) {
     failure = currentError().message();
   }
   if (failure.empty()) co_return;
+  clear(stage);
   log_.warning(str("no saved machine of ", record.spec.os, ": ", failure));
   failed_[key->digest] = failure;
 }
 
-co::Co<void> SavedMachines::makeNow(InstanceRecord record, SavedKey key) {
-  std::string stage = stageName();
+co::Co<void> SavedMachines::makeNow(InstanceRecord record, SavedKey key, std::string stage) {
   check(::mkdirat(store_.get(), stage.c_str(), 0700), "make the directory",
         str(state_.path, "/_saved/", stage));
-  KJ_DEFER(clear(stage));
-  co_await build(record, key, stage);
+  Fd dir = open(stage);
+  record.spec.user = {};
+  record.spec.ephemeral = true;
+  record.spec.name = "saved";
+  co_await makeDisk(io_.unixEventPort, dir.duplicate(), record.spec.diskBytes);
+  Beginning saving{true, nullptr};
+  co_await runMachine(record, dir.duplicate(), saving);
+  removeTraces(dir);
+  if (image::sizeOf(dir) > limit_) throw Error("it is larger than all of them may be (COVE_SAVED_LIMIT)");
+  std::function<void()> seal = [this, stage, madeOf = key.madeOf] { sealSaved(store_, open(stage), madeOf); };
+  co_await runForked(io_.unixEventPort, "seal a saved machine", seal);
+
+  // Whether this QEMU can do it, and this machine goes on: one is started.
   auto loaded = co_await load(stage, record, key);
-  co_await tryOut(record, stage, loaded);
-  image::removeTree(open(stage), kTrialName);
+  check(::mkdirat(dir.get(), kTrialName, 0700), "make the directory", kTrialName);
+  Fd trial = openBeneath(dir, kTrialName, O_RDONLY | O_DIRECTORY);
+  co_await makeDisk(io_.unixEventPort, trial.duplicate(), record.spec.diskBytes);
+  Beginning resuming{false, std::make_shared<SavedMachine>(loaded->start())};
+  co_await runMachine(record, trial.duplicate(), resuming);
+  image::removeTree(dir, kTrialName);
+
   check(::renameat(store_.get(), stage.c_str(), store_.get(), key.digest.c_str()), "keep", "a saved machine");
   remember(key.digest, kj::mv(loaded));
-  keepLimit(key.digest);
+  keepLimit();
   log_.info(str("saved a machine of ", record.spec.os, " as ", key.digest.substr(0, 12)));
 }
 
-co::Co<void> SavedMachines::build(const InstanceRecord& record, const SavedKey& key,
-                                  const std::string& stage) {
+co::Co<void> SavedMachines::runMachine(InstanceRecord record, Fd dir, Beginning beginning) {
   auto image = images_.get(record.image);
   if (!image) throw Error("its image is gone");
-  InstanceRecord like = record;
-  like.spec.name = "saved";
-  auto acceleration = knownAcceleration(requireQemu(), state_.fd);
-  like.accelerator = acceleration ? acceleration->name : "tcg";
-  Fd dir = open(stage);
-  co_await makeDisk(io_.unixEventPort, dir.duplicate(), record.spec.diskBytes);
-  co_await saveMachine(io_.unixEventPort, like, *image, dir.duplicate(), images_.openDir(record.image));
-  removeTraces(dir);
-  std::function<void()> seal = [&] { sealSaved(store_, dir, key.madeOf); };
-  co_await runForked(io_.unixEventPort, "seal a saved machine", seal);
-}
-
-// Whether this QEMU can do it, and this machine goes on: one is started, and its end waited for.
-co::Co<void> SavedMachines::tryOut(InstanceRecord record, std::string stage,
-                                   std::shared_ptr<LoadedMachine> loaded) {
-  auto image = images_.get(record.image);
-  if (!image) throw Error("its image is gone");
-  Fd parent = open(stage);
-  check(::mkdirat(parent.get(), kTrialName, 0700), "make the directory", kTrialName);
-  Fd dir = openBeneath(parent, kTrialName, O_RDONLY | O_DIRECTORY);
-  co_await makeDisk(io_.unixEventPort, dir.duplicate(), record.spec.diskBytes);
-  record.spec.name = "trial";
-  record.spec.user = {};
-  record.spec.ephemeral = true;
-  auto from = std::make_shared<SavedMachine>(loaded->start());
+  bool saves = beginning.save;
   Launched launched = co_await launchInstance(io_.unixEventPort, state_.fd, record, *image, dir.duplicate(),
-                                              images_.openDir(record.image), kj::mv(from));
+                                              images_.openDir(record.image), kj::mv(beginning));
   auto link = SupervisorLink::open(io_, dir.duplicate(), launched.supervisor);
-  if (!link) throw Error("the trial's supervisor ended at once");
+  if (!link) throw Error("its supervisor ended at once");
   KJ_DEFER(link->kill());
-  auto late = io_.provider->getTimer().afterDelay(kTrialLimit).then([] { return false; });
-  bool up = co_await link->cameUp().exclusiveJoin(kj::mv(late));
-  if (up) {
-    auto stop = link->supervisor().stopRequest();
-    stop.setForce(true);
-    co_await stop.send().ignoreResult().catch_([](kj::Exception&&) {});
-  }
-  link->kill();
+  // Whoever ends this promise, or this daemon, ends the machine.
+  auto request = link->supervisor().introduceRequest();
+  request.setLease(true);
+  auto lease = co_await request.send();
   std::function<void(const VmState&)> unheard = [](const VmState&) {};
+  bool up = saves;
+  if (!saves) {
+    up = co_await link->cameUp();
+    link->kill();
+  }
   VmState last = co_await link->watch(unheard);
-  if (!up) throw Error(str("a machine did not begin from it: ", last.reason));
+  if (!up || (saves && last.state != rpc::VmState::STOPPED))
+    throw Error(last.reason.empty() ? std::string("its machine was stopped") : last.reason);
 }
 
 // What is still there, as somebody is just ending in it, the next daemon removes.
@@ -229,8 +212,10 @@ void SavedMachines::clear(const std::string& stage) noexcept {
 uint64_t SavedMachines::remove(const std::string& name) {
   loaded_.erase(name);
   try {
-    uint64_t size = sizeOf(open(name));
-    image::removeTree(store_, name);
+    uint64_t size = image::sizeOf(open(name));
+    std::string gone = image::uniqueName(kStagePrefix);
+    check(::renameat(store_.get(), name.c_str(), store_.get(), gone.c_str()), "remove", "a saved machine");
+    clear(gone);
     return size;
   } catch (const Error& e) {
     if (e.code() != ENOENT) log_.warning(str("cannot remove a saved machine: ", e.message()));
@@ -238,14 +223,14 @@ uint64_t SavedMachines::remove(const std::string& name) {
   }
 }
 
-void SavedMachines::keepLimit(const std::string& newest) {
+void SavedMachines::keepLimit() {
   std::vector<std::pair<std::pair<time_t, long>, std::string>> byUse;
   uint64_t total = 0;
   for (const std::string& name : names()) {
     Fd dir = open(name);
-    total += sizeOf(dir);
-    timespec used = usedAt(dir);
-    if (name != newest) byUse.push_back({{used.tv_sec, used.tv_nsec}, name});
+    total += image::sizeOf(dir);
+    timespec used = statOf(dir, name).st_mtim;
+    byUse.push_back({{used.tv_sec, used.tv_nsec}, name});
   }
   std::sort(byUse.begin(), byUse.end());
   for (const auto& [used, name] : byUse)
@@ -258,9 +243,9 @@ SavedMachines::Usage SavedMachines::usageOf(const std::string& image) const {
     try {
       Fd dir = open(name);
       if (nlohmann::json::parse(readMadeOf(store_, dir)).at("image") != image) continue;
-      usage.disk += sizeOf(dir);
+      usage.disk += image::sizeOf(dir);
       if (auto found = loaded_.find(name); found != loaded_.end())
-        usage.memory += found->second->memoryBytes();
+        usage.memory += found->second.machine->memoryBytes();
     } catch (const std::exception&) {
       continue;  // whatever it is: removed by the next who would begin from it, or by prune
     }
@@ -298,6 +283,7 @@ uint64_t SavedMachines::prune(bool all) {
     }
     if (all || stale) freed += remove(name);
   }
+  if (all) removeSealKey(store_);
   return freed;
 }
 

@@ -114,6 +114,7 @@ std::string encodeSpec(const InstanceSpec& spec) {
                          {"memoryMiB", spec.memoryMiB},
                          {"diskBytes", spec.diskBytes},
                          {"ephemeral", spec.ephemeral},
+                         {"fromSaved", spec.fromSaved},
                          {"user",
                           {{"name", spec.user.name},
                            {"uid", spec.user.uid},
@@ -133,6 +134,7 @@ InstanceSpec decodeSpec(const std::string& text) {
     spec.memoryMiB = json.at("memoryMiB");
     spec.diskBytes = json.at("diskBytes");
     spec.ephemeral = json.at("ephemeral");
+    spec.fromSaved = json.value("fromSaved", false);  // of an older version
     const auto& user = json.at("user");
     spec.user = {user.at("name"), user.at("uid"), user.at("gid"), user.at("comment")};
     return spec;

@@ -21,6 +21,7 @@ struct InstanceSpec {
   uint32_t memoryMiB = 0;
   uint64_t diskBytes = 0;
   bool ephemeral = false;
+  bool fromSaved = false;  // its disk lies above a saved machine's: it lives as long as its machine
   InstanceUser user;
 };
 

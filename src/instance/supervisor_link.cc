@@ -111,6 +111,7 @@ co::Co<bool> SupervisorLink::awaitUp() {
     auto response = co_await request.send();
     now = VmState::read(response.getStatus());
   }
+  if (now.serial > state_.serial) state_ = now;
   co_return !now.leaving();
 }
 

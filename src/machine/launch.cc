@@ -58,7 +58,6 @@ Child launchSupervisor(const LaunchOptions& options) {
     spec.fds.emplace_back(8, options.from->files.devices.duplicate());
     spec.fds.emplace_back(9, options.from->disk.duplicate());
   }
-  spec.dieWithParent = options.dieWithParent;
   Child child = Child::start(std::move(spec));
   std::string answer = awaitAnswer(ready.read);
   if (answer == "R") return child;

@@ -15,7 +15,6 @@ struct LaunchOptions {
   const Fd& instanceDir;
   const Fd& imageDir;
   const SavedMachine* from = nullptr;  // with config.fromSaved; copied
-  bool dieWithParent = false;
 };
 
 // Starts cove-vm in a session of its own, with its log in the instance's ha.stderr.log. Blocks until it

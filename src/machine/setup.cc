@@ -42,8 +42,9 @@ VmSetup readSetup(const Fd& config, Fd instanceDir, Fd imageDir) {
   return setup;
 }
 
-std::string kernelCommandLine(std::string_view accelerator) {
-  return cove::str(kKernelArguments, accelerator == "tcg" ? kEmulatedArguments : "");
+std::string kernelCommandLine(std::string_view accelerator, bool saved) {
+  return cove::str(kKernelArguments, accelerator == "tcg" ? kEmulatedArguments : "",
+                   saved ? " cove.saved" : "");
 }
 
 MachineSpec openMachine(VmSetup& setup, const Fd& agentProgram) {
@@ -55,8 +56,9 @@ MachineSpec openMachine(VmSetup& setup, const Fd& agentProgram) {
   spec.memoryMiB = setup.config.getMemoryMiB();
   // A machine that is saved and did not come so far is made anew.
   spec.ephemeral = setup.config.getEphemeral() || setup.config.getSave();
+  bool saved = setup.config.getSave() || setup.config.getFromSaved();
   spec.kernelArguments =
-      cove::str(kernelCommandLine(spec.accelerator), " ", setup.config.getKernelArguments());
+      cove::str(kernelCommandLine(spec.accelerator, saved), " ", setup.config.getKernelArguments());
   spec.disk = openBeneath(setup.instanceDir, "disk", O_RDWR);
   spec.backing = openBeneath(setup.imageDir, "root.img", O_RDONLY);
   spec.kernel = openBeneath(setup.imageDir, "kernel", O_RDONLY);

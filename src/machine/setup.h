@@ -20,8 +20,9 @@ struct VmSetup {
 // Reads and checks a configuration. What it says to begin from is the caller's to add.
 VmSetup readSetup(const Fd& config, Fd instanceDir, Fd imageDir);
 
-// What every machine's kernel is told; what its image asks for comes behind it.
-std::string kernelCommandLine(std::string_view accelerator);
+// What every machine's kernel is told; what its image asks for comes behind it. `saved`: one that is saved,
+// or begins from one.
+std::string kernelCommandLine(std::string_view accelerator, bool saved);
 
 // Opens all files of the machine and composes its initrd. Sockets are the caller's to add.
 MachineSpec openMachine(VmSetup& setup, const Fd& agentProgram);

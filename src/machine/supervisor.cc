@@ -142,6 +142,8 @@ co::Co<void> Supervisor::save() {
 }
 
 co::Co<void> Supervisor::saveInOrder() {
+  // Nobody waits for it; what a boot still does behind default.target, every machine that begins here would do.
+  co_await timer_.afterDelay(limits_.settle);
   co_await agent_->standStill();
   co_await machine_->save();
   writeMemory(setup_.memory,
@@ -151,6 +153,9 @@ co::Co<void> Supervisor::saveInOrder() {
 }
 
 void Supervisor::onMachine(MachineEvent event) {
+  // Nobody would be told, and it is made again soon enough.
+  if (setup_.config.getSave() && event.kind != MachineEvent::Kind::kPoweredOff)
+    return fail("the machine that was to be saved restarted, or its disk had an error");
   switch (event.kind) {
     case MachineEvent::Kind::kPoweredOff:
       setPhase(State::STOPPING);

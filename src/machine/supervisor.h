@@ -22,6 +22,7 @@ struct SupervisorLimits {
   kj::Duration powerOff = 90 * kj::SECONDS;  // of an orderly stop, when the caller sets none
   kj::Duration quit = 3 * kj::SECONDS;       // QEMU's, before it is killed
   kj::Duration retry = 3 * kj::SECONDS;      // between two looks at a full disk
+  kj::Duration settle = 6 * kj::SECONDS;     // of a machine that is ready, before it is saved
   AgentLimits agent;
 };
 

@@ -7,8 +7,9 @@
 // statFile(c); }`; an Error thrown in it reaches the caller whole. What a coroutine needs after its first
 // co_await it takes by value: references die with the caller's full expression.
 //
-// g++ 12: KJ_ASSERT_NONNULL(co_await p) crashes it, and a lambda with captures or the result of ?: inside a
-// co_await expression is destroyed twice. Bind each to a local first; ./test lint looks for them.
+// g++ 12: KJ_ASSERT_NONNULL(co_await p) crashes it, and a lambda with captures, an aggregate in braces or the
+// result of ?: inside a co_await expression is destroyed twice. Bind each to a local first; ./test lint looks
+// for them.
 //
 // Uses internals of KJ 0.9 (kj::_::Event, PromiseNode). Replace by KJ's own when the version is >= 1.0.
 #pragma once

@@ -78,15 +78,17 @@ interface Daemon {
   state @1 () -> (info :DaemonInfo);
   shutdown @2 ();               # drains operations; machines go on
 
-  create @3 (spec :InstanceSpec, progress :Progress) -> (name :Text);
-  # Refused when the name is taken. Dropping the call undoes it.
+  create @3 (spec :InstanceSpec, progress :Progress, id :Text) -> (name :Text);
+  # Refused when the name is taken. Dropping the call undoes it. `id`: a UUID that its client made for it, who can then
+  # delete it without an answer; empty: one is made.
   start @4 (name :Text, progress :Progress);
   # Answered when the supervisor runs; its Session says what becomes of the machine. Running already: no error.
-  run @5 (spec :InstanceSpec, progress :Progress, cold :Bool) -> (name :Text, socket :Socket);
+  run @5 (spec :InstanceSpec, progress :Progress, cold :Bool, id :Text) -> (name :Text, socket :Socket);
   # create, start and connect with the lease. From a saved machine where there is one, unless `cold`.
   connect @6 (name :Text) -> (socket :Socket);   # a Session (vm.capnp)
   stop @7 (name :Text, force :Bool, timeoutMs :UInt64);
-  delete @8 (name :Text, force :Bool);           # a running one only with force
+  delete @8 (name :Text, force :Bool, id :Text);
+  # A running one only with force. With an id that one, whatever its name is, and none is no error.
   list @9 () -> (instances :List(InstanceInfo));
   info @10 (name :Text) -> (info :InstanceInfo);
   keep @11 (name :Text);        # an ephemeral instance becomes a lasting one

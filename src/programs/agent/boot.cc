@@ -12,6 +12,7 @@
 #include "agent/respawner.h"
 #include "agent/root.h"
 #include "agent/server.h"
+#include "agent/standstill.h"
 #include "rpc/error.h"
 
 namespace cove::agent {
@@ -37,6 +38,7 @@ void bootInto(char** arguments) {
     writeCommandsUnit();
     writeStoppingUnit();
     ensureMachineId();
+    if (isToBeSaved()) keepJournalInMemory();
   }
   startRespawner(arguments, notify, serveAgent);
   becomeInit(init);

@@ -33,15 +33,14 @@ bool isUnsetMachineId(std::string_view contents) {
 
 void ensureMachineId() {
   std::optional<Fd> etc = findDirectory("etc");
-  if (etc && isUnsetMachineId(readFileAt(*etc, "machine-id").value_or(""))) renewMachineId();
+  if (!etc || !isUnsetMachineId(readFileAt(*etc, "machine-id").value_or(""))) return;
+  // Where the kernel has too little entropy so early it is left to systemd, which waits better.
+  if (auto id = newMachineId()) replaceFile(*etc, "machine-id", *id, 0444);
 }
 
-void renewMachineId() {
-  std::optional<Fd> etc = findDirectory("etc");
-  if (!etc) return;
+std::optional<std::string> newMachineId() {
   unsigned char bytes[kIdDigits / 2];
-  // Without waiting: a kernel that has too little entropy so early leaves it to systemd, which waits better.
-  if (::getrandom(bytes, sizeof bytes, GRND_NONBLOCK) != sizeof bytes) return;
+  if (::getrandom(bytes, sizeof bytes, GRND_NONBLOCK) != sizeof bytes) return std::nullopt;
   bytes[6] = (bytes[6] & 0x0f) | 0x40;  // a version 4 UUID, as systemd makes it
   bytes[8] = (bytes[8] & 0x3f) | 0x80;
   std::string id;
@@ -49,7 +48,7 @@ void renewMachineId() {
     id += "0123456789abcdef"[byte >> 4];
     id += "0123456789abcdef"[byte & 15];
   }
-  replaceFile(*etc, "machine-id", id + "\n", 0444);
+  return id + "\n";
 }
 
 void becomeInit(const Init& init) {

@@ -1,5 +1,6 @@
 // The guest's own init.
 #pragma once
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,8 +18,8 @@ Init findInit();
 bool isUnsetMachineId(std::string_view contents);
 // Gives the machine an id of its own unless it has one, so that systemd need not do it in its first boot.
 void ensureMachineId();
-// Gives it another one.
-void renewMachineId();
+// The contents of /etc/machine-id for a machine that had none; nullopt: there is too little entropy yet.
+std::optional<std::string> newMachineId();
 
 // Becomes it, with NOTIFY_SOCKET naming the readiness socket (readiness.h). Returns only by an Error.
 [[noreturn]] void becomeInit(const Init& init);

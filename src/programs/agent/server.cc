@@ -61,8 +61,7 @@ class AgentServer final : public rpc::Agent::Server {
   kj::Promise<void> sshHostKey(SshHostKeyContext context) override { return reportHostKey(context); }
   kj::Promise<void> standStill(StandStillContext) override {
     if (!failedUnits_) return toKj(Error("cannot save a machine that is not ready"));
-    freezeGuest();
-    frozen_ = true;
+    standstill_.emplace();
     return kj::READY_NOW;
   }
 
@@ -70,17 +69,29 @@ class AgentServer final : public rpc::Agent::Server {
   co::Co<void> configureGuest(ConfigureContext context) {
     auto message = context.getParams().getConfig();
     Configuration configuration = parseConfiguration(message);
-    // Before anybody draws a random number.
-    if (frozen_ || message.hasSeed()) addEntropy(std::as_bytes(std::span(message.getSeed().asChars())));
-    if (frozen_) renewIdentity();
+    auto seed = std::as_bytes(std::span(message.getSeed().asChars()));
+    if (standstill_) {
+      standstill_->addEntropy(seed);  // before anybody draws a random number
+      standstill_->renewIdentity();
+    } else if (!seed.empty()) {
+      addEntropy(openFile("/dev/urandom", O_RDWR), seed);
+    }
     setClock(configuration.timeNs);
-    setHostName(configuration.hostname);
+    if (standstill_)
+      standstill_->setHostName(configuration.hostname);
+    else
+      setHostName(configuration.hostname);
     hostname_ = configuration.hostname;
     co_await makeUserInTime(configuration);
     setAuthorizedKeys(configuration);
-    if (!std::exchange(frozen_, false)) co_return;
-    thawGuest();
+    if (!standstill_) co_return;
+    reaping_ = kj::Promise<void>(reap(port_, standstill_->end())).eagerlyEvaluate(nullptr);
+    standstill_.reset();
     asSaved_ = true;
+  }
+
+  static co::Co<void> reap(kj::UnixEventPort& port, std::optional<Child> child) {
+    if (child) co_await whenEnded(port, *child);
   }
 
   // Another program has the lock of the account files for as long as it edits them.
@@ -164,13 +175,13 @@ class AgentServer final : public rpc::Agent::Server {
   std::string hostname_;
   Readiness readiness_;
   std::optional<std::vector<std::string>> failedUnits_;  // known since it was ready
-  bool frozen_ = false;                                  // by standStill(), until configure()
+  std::optional<Standstill> standstill_;                 // from standStill() to configure()
   bool asSaved_ = false;                                 // nothing has happened since
   bool growing_ = false;
   kj::ForkedPromise<void> grown_ = nullptr;
   CommandGroups groups_;
   rpc::Target::Client target_;
-  kj::Promise<void> poweringOff_ = nullptr;
+  kj::Promise<void> poweringOff_ = nullptr, reaping_ = nullptr;
 };
 
 co::Co<void> serveEpochs(kj::UnixEventPort& port, const Fd& notify) {

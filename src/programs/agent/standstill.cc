@@ -1,99 +1,225 @@
 #include "agent/standstill.h"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
+#include <kj/async-io.h>
 #include <linux/random.h>
-#include <string>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <unistd.h>
-#include <vector>
+#include <utility>
 
 #include "agent/etc.h"
 #include "agent/init.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "rpc/co.h"
+#include "rpc/connection.h"
+#include "rpc/stream.h"
+#include "target/local.h"
 
 namespace cove::agent {
 
 namespace {
 constexpr const char* kGroups = "/sys/fs/cgroup";
+constexpr const char* kInitGroup = "/sys/fs/cgroup/init.scope";
 constexpr int kLooks = 2000;
 constexpr timespec kPause{0, 5'000'000};
-constexpr size_t kRandomSeed = 512;  // bytes, as systemd-random-seed(8) has it where the pool is that large
+constexpr size_t kRandomSeed = 512;  // bytes, as systemd-random-seed(8) has it
+constexpr size_t kLargestHosts = 1 << 20;
+constexpr auto kWarmPause = 1 * kj::MILLISECONDS;
 
-std::vector<std::string> topGroups() {
+// The topmost cgroups that hold a process, systemd's own first: it makes others.
+std::vector<std::string> populatedGroups() {
   std::vector<std::string> groups;
-  for (const auto& entry : std::filesystem::directory_iterator(kGroups))
-    if (entry.is_directory()) groups.push_back(entry.path());
+  for (const auto& entry : std::filesystem::directory_iterator(kGroups)) {
+    if (!entry.is_directory()) continue;
+    std::string path = entry.path();
+    if (readFile(path + "/cgroup.events", 4096).find("populated 1") == std::string::npos) continue;
+    groups.push_back(path);
+  }
   return groups;
 }
 
-void setFrozen(const std::string& group, bool frozen) {
-  writeAll(openFile(group + "/cgroup.freeze", O_WRONLY), frozen ? "1" : "0", group);
-}
-
-bool isFrozen(const std::string& group) {
-  return readFile(group + "/cgroup.events", 4096).find("frozen 1") != std::string::npos;
-}
-
 void awaitFrozen(const std::string& group) {
-  for (int look = 0; !isFrozen(group); ++look) {
+  for (int look = 0; readFile(group + "/cgroup.events", 4096).find("frozen 1") == std::string::npos; ++look) {
     if (look == kLooks) throw Error("cannot save the machine: " + group + " does not stand still");
     ::nanosleep(&kPause, nullptr);
   }
 }
 
-std::string randomBytes(size_t size) {
-  std::string bytes(size, '\0');
-  for (size_t at = 0; at < size;) {
-    ssize_t got = ::getrandom(bytes.data() + at, size - at, 0);
+// Whoever is in the root cgroup cannot be frozen. Kernel threads have no command line.
+void requireAlone() {
+  std::string members = readFile(str(kGroups, "/cgroup.procs"), 1 << 20);
+  for (const char* at = members.c_str(); *at != '\0';) {
+    char* end;
+    long pid = std::strtol(at, &end, 10);
+    if (end == at) break;
+    at = *end == '\n' ? end + 1 : end;
+    if (pid == ::getpid() || pid <= 0) continue;
+    std::string name = readFile(str("/proc/", pid, "/cmdline"), 1 << 20);
+    if (!name.empty())
+      throw Error("cannot save the machine: " + escapeForTerminal(name) + " does not stand still");
+  }
+  std::optional<Fd> etc = findDirectory("etc");
+  if (etc && !lockAccounts(*etc)) throw Error("cannot save the machine: somebody is editing its users");
+}
+
+void drawRandom(std::span<char> bytes) {
+  for (size_t at = 0; at < bytes.size();) {
+    ssize_t got = ::getrandom(bytes.data() + at, bytes.size() - at, 0);
     if (got < 0 && errno != EINTR) throw sysError("draw", "random bytes");
     if (got > 0) at += static_cast<size_t>(got);
   }
-  return bytes;
+}
+
+// In place: everything that could see half of it stands still, and a new file costs ten times as much.
+void overwrite(const Fd& file, std::string_view data) {
+  if (::pwrite(file.get(), data.data(), data.size(), 0) != static_cast<ssize_t>(data.size()))
+    throw sysError("write", "what names this machine");
+  if (statOf(file).st_size > static_cast<off_t>(data.size()))
+    check(::ftruncate(file.get(), static_cast<off_t>(data.size())), "write", "what names this machine");
+}
+
+Fd openForWriting(const char* directory, const char* name) {
+  std::optional<Fd> place = findDirectory(directory);
+  if (!place || !readFileAt(*place, name)) return Fd();
+  return openBeneath(*place, name, O_RDWR);
+}
+
+Child startWarmUp() {
+  Child::Spec spec;
+  spec.argv = {kWarmUpName};
+  spec.program = openFile("/proc/self/exe", O_PATH);
+  spec.env.emplace();
+  spec.dieWithParent = true;
+  return Child::start(std::move(spec));
+}
+
+co::Co<void> runTrue(rpc::Target::Client target) {
+  auto request = target.execRequest();
+  auto command = request.initCommand();
+  command.initArgv(1).set(0, "true");
+  command.setUser("root");
+  command.setNoStdin(true);
+  command.setPipes();
+  request.setStdout(makeNullSink());
+  request.setStderr(makeNullSink());
+  auto exec = request.send();
+  auto process = exec.getProcess();
+  co_await process.waitRequest().send();
+}
+
+co::Co<void> runTrueForEver(kj::Timer& timer, rpc::Target::Client target) {
+  for (;;) {
+    co_await runTrue(target);
+    co_await timer.afterDelay(kWarmPause);
+  }
 }
 }  // namespace
 
-void freezeGuest() {
+Standstill::Standstill()
+    : random_(openFile("/dev/urandom", O_RDWR)),
+      machineId_(openForWriting("etc", "machine-id")),
+      randomSeed_(openForWriting("var/lib/systemd", "random-seed")),
+      hostname_(openForWriting("etc", "hostname")),
+      hosts_(openForWriting("etc", "hosts")) {
   if (::access("/sys/fs/cgroup/cgroup.procs", W_OK) < 0) throw sysError("freeze", "the guest's processes");
   // systemd puts whom it finds at its start into its own cgroup.
   writeAll(openFile(str(kGroups, "/cgroup.procs"), O_WRONLY), str(::getpid()), "the root cgroup");
-  ::sync();
-  std::vector<std::string> groups = topGroups();
+  ::sync();  // the second one has less to do, while nothing runs
   try {
-    for (const std::string& group : groups) setFrozen(group, true);
-    for (const std::string& group : groups) awaitFrozen(group);
+    if (::access(kInitGroup, F_OK) == 0) freeze(kInitGroup);
+    for (const std::string& group : populatedGroups())
+      if (group != kInitGroup) freeze(group);
+    requireAlone();
+    ::sync();
+    warming_ = startWarmUp();
   } catch (...) {
-    thawGuest();
+    end();
     throw;
   }
-  ::sync();
 }
 
-void thawGuest() {
-  for (const std::string& group : topGroups()) setFrozen(group, false);
+Standstill::~Standstill() {
+  try {
+    end();
+  } catch (...) {
+    return;  // nothing is left that could be told
+  }
 }
 
-void addEntropy(std::span<const std::byte> seed) {
+void Standstill::addEntropy(std::span<const std::byte> seed) { agent::addEntropy(random_, seed); }
+
+void Standstill::renewIdentity() {
+  if (auto id = newMachineId(); machineId_ && id) overwrite(machineId_, *id);
+  std::array<char, kRandomSeed> seed;
+  drawRandom(seed);
+  if (randomSeed_) overwrite(randomSeed_, {seed.data(), seed.size()});
+}
+
+void Standstill::setHostName(const std::string& name) {
+  if (hostname_) overwrite(hostname_, name + "\n");
+  if (hosts_) overwrite(hosts_, withHostName(readAll(hosts_, kLargestHosts, "/etc/hosts"), name));
+  check(::sethostname(name.data(), name.size()), "set", "the host name");
+}
+
+void Standstill::freeze(const std::string& group) {
+  freezers_.push_back(openFile(group + "/cgroup.freeze", O_WRONLY));
+  writeAll(freezers_.back(), "1", group);
+  awaitFrozen(group);
+}
+
+std::optional<Child> Standstill::end() {
+  // systemd last: what it has removed then is not ours to let go.
+  for (; !freezers_.empty(); freezers_.pop_back())
+    if (::write(freezers_.back().get(), "0", 1) < 0 && errno != ENODEV)
+      throw sysError("let go on", "the guest");
+  if (warming_) warming_->signal(SIGKILL);
+  return std::exchange(warming_, std::nullopt);
+}
+
+void addEntropy(const Fd& urandom, std::span<const std::byte> seed) {
   if (seed.size() < kSeedBytes) throw Error("a machine that starts from a saved one needs a seed");
-  Fd random = openFile("/dev/urandom", O_RDWR);
   // rand_pool_info of linux/random.h: how many bits to believe in, how many bytes, and these.
   const int header[] = {static_cast<int>(seed.size() * 8), static_cast<int>(seed.size())};
   std::vector<char> pool(sizeof header + seed.size());
   std::memcpy(pool.data(), header, sizeof header);
   std::memcpy(pool.data() + sizeof header, seed.data(), seed.size());
-  check(::ioctl(random.get(), RNDADDENTROPY, pool.data()), "seed", "the kernel's random numbers");
-  check(::ioctl(random.get(), RNDRESEEDCRNG), "seed", "the kernel's random numbers");
+  check(::ioctl(urandom.get(), RNDADDENTROPY, pool.data()), "seed", "the kernel's random numbers");
+  check(::ioctl(urandom.get(), RNDRESEEDCRNG), "seed", "the kernel's random numbers");
 }
 
-void renewIdentity() {
-  if (std::optional<Fd> etc = findDirectory("etc"); etc && readFileAt(*etc, "machine-id")) renewMachineId();
-  if (std::optional<Fd> systemd = findDirectory("var/lib/systemd"))
-    if (readFileAt(*systemd, "random-seed"))
-      replaceFile(*systemd, "random-seed", randomBytes(kRandomSeed), 0600);
+bool isToBeSaved() {
+  std::string words = " " + readFile("/proc/cmdline", 1 << 16);
+  std::replace(words.begin(), words.end(), '\n', ' ');
+  return words.find(" cove.saved ") != std::string::npos;
+}
+
+void keepJournalInMemory() {
+  replaceFile(makeDirectory("run/systemd/journald.conf.d"), "50-cove.conf", "[Journal]\nStorage=volatile\n",
+              0644);
+}
+
+void warmUp() {
+  sched_param none{};
+  check(::sched_setscheduler(0, SCHED_IDLE, &none), "lower the priority of", "the warm-up");
+  kj::AsyncIoContext io = kj::setupAsyncIo();
+  auto [served, calling] = makeSocketPair(SOCK_STREAM);
+  Connection server(*io.lowLevelProvider, std::move(served), Side::kServer,
+                    makeLocalTarget(io.unixEventPort, {.commandCgroup = {}, .resetOomScore = true}));
+  Connection client(*io.lowLevelProvider, std::move(calling), Side::kClient);
+  kj::Promise<void>(runTrueForEver(io.provider->getTimer(), client.bootstrap<rpc::Target>()))
+      .wait(io.waitScope);
+  throw Error("the warm-up ended");
 }
 
 }  // namespace cove::agent

@@ -77,6 +77,7 @@ class Service final : public rpc::Daemon::Server {
   }
   kj::Promise<void> create(CreateContext context) override {
     std::string name = add("create", context.getParams().getSpec());
+    ids_[context.getParams().getId().cStr()] = name;
     context.allowCancellation();
     if (name.starts_with("stuck")) return kj::NEVER_DONE;
     context.getResults().setName(name);
@@ -84,6 +85,7 @@ class Service final : public rpc::Daemon::Server {
   }
   kj::Promise<void> run(RunContext context) override {
     std::string name = add("run", context.getParams().getSpec());
+    ids_[context.getParams().getId().cStr()] = name;
     context.allowCancellation();
     if (name.starts_with("stuck")) return kj::NEVER_DONE;
     if (context.getParams().getSpec().getOs() == "long:1")
@@ -112,7 +114,7 @@ class Service final : public rpc::Daemon::Server {
   }
   kj::Promise<void> delete_(DeleteContext context) override {
     auto params = context.getParams();
-    std::string name(params.getName().cStr());
+    std::string name(params.hasId() ? ids_[params.getId().cStr()] : params.getName().cStr());
     find(params.getForce() ? "force-delete" : "delete", name);
     instances_.erase(name);
     return kj::READY_NOW;
@@ -185,6 +187,7 @@ class Service final : public rpc::Daemon::Server {
   const StateDir& state_;
   std::string log_;
   rpc::Target::Client target_;
+  std::map<std::string, std::string> ids_;  // names by id
   std::map<std::string, bool> instances_ = {{"web", true}, {"off", false}};
   std::map<std::string, kj::Promise<void>> undoing_;
   std::vector<kj::Own<Connection>> sessions_;

@@ -1,7 +1,6 @@
 #include "cove/lifecycle.h"
 
-#include <ctime>
-
+#include "base/fd.h"
 #include "base/text.h"
 #include "cove/session.h"
 #include "rpc/error.h"
@@ -20,18 +19,6 @@ bool lists(rpc::Daemon::ListResults::Reader results, const std::string& name) {
   return false;
 }
 
-// That there is no such instance is no failure: an ephemeral one is also deleted at the end of its lease.
-kj::Promise<void> deleteByForce(rpc::Daemon::Client daemon, const std::string& name) {
-  auto request = daemon.deleteRequest();
-  request.setName(name);
-  request.setForce(true);
-  return request.send().ignoreResult().catch_([daemon, name](kj::Exception&& failure) mutable {
-    return daemon.listRequest().send().then([name, failure = kj::mv(failure)](auto&& response) mutable {
-      if (lists(response, name)) kj::throwFatalException(kj::mv(failure));
-    });
-  });
-}
-
 // What a dropped call began is undone before the daemon reads the next one, but for the deletion of an
 // ephemeral instance, whose name we may not know. Waiting for another's as well does no harm.
 bool isUndoing(Context& context) {
@@ -41,33 +28,28 @@ bool isUndoing(Context& context) {
   return false;
 }
 
-// Made since, and never started.
-bool isNew(Context& context, const std::string& name, int64_t since) noexcept {
-  try {
-    auto response = context.wait(context.daemon().listRequest().send());
-    for (auto info : response.getInstances())
-      if (info.getName() == name) return info.getCreated() && info.getCreatedAt() >= since;
-  } catch (...) {
-    return false;  // a second Ctrl-C, or no daemon
-  }
-  return false;
-}
-
 }  // namespace
 
-std::string createInstance(Context& context, const InstanceOptions& options) {
+std::string newInstanceId() {
+  std::string id = readFile("/proc/sys/kernel/random/uuid", 64);
+  while (!id.empty() && id.back() == '\n') id.pop_back();
+  return id;
+}
+
+Made createInstance(Context& context, const InstanceOptions& options) {
+  Made made{options.name, newInstanceId()};
   auto request = context.daemon().createRequest();
   options.describe(request.initSpec(), false);
+  request.setId(made.id);
   request.setProgress(context.progressClient());
-  int64_t begun = time(nullptr);
   try {
     auto response = context.wait(request.send());
     context.progress().clear();
-    return response.getName().cStr();
+    made.name = response.getName().cStr();
+    return made;
   } catch (const Interrupted&) {
     awaitUndone(context);
-    // All was done when the interruption came, and its answer on the way.
-    if (isNew(context, options.name, begun)) discardInstance(context, options.name);
+    discardInstance(context, made);  // if all was done, and its answer on the way
     throw;
   }
 }
@@ -99,11 +81,14 @@ void awaitUndone(Context& context) noexcept {
   }
 }
 
-void discardInstance(Context& context, const std::string& name) noexcept {
+void discardInstance(Context& context, const Made& instance) noexcept {
   std::string reason;
   try {
     // The daemon may have been killed while the command ran, which went on without it.
-    auto deleted = deleteByForce(context.reconnect(), name);
+    auto request = context.reconnect().deleteRequest();
+    request.setId(instance.id);
+    request.setForce(true);
+    auto deleted = request.send().ignoreResult();
     context.wait(context.io().provider->getTimer().timeoutAfter(kDiscardLimit, kj::mv(deleted)));
     return;
   } catch (const Interrupted&) {
@@ -112,7 +97,7 @@ void discardInstance(Context& context, const std::string& name) noexcept {
     reason = currentError().message();
   }
   try {
-    context.complain(cove::str("could not delete ", name, ": ", reason));
+    context.complain(cove::str("could not delete ", instance.name, ": ", reason));
   } catch (...) {
     return;  // out of memory: nothing can be said
   }

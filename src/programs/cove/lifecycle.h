@@ -7,8 +7,13 @@
 
 namespace cove::cli {
 
-// Makes an instance; returns its name. Builds its image where there is none. Interrupted, nothing is left.
-std::string createInstance(Context& context, const InstanceOptions& options);
+// A name may be another instance's by now; an id never is.
+struct Made {
+  std::string name, id;
+};
+std::string newInstanceId();
+// Makes an instance. Builds its image where there is none. Interrupted, nothing is left.
+Made createInstance(Context& context, const InstanceOptions& options);
 
 // Starts it and waits until it is ready, or up when `early`. Running already is no error.
 void startInstance(Context& context, const std::string& name, bool early);
@@ -20,15 +25,15 @@ void stopInstance(Context& context, const std::string& name, bool force, uint64_
 
 // Deletes it, running or not, and waits for that, but no longer than `limit` and not beyond a second Ctrl-C.
 // Never throws: tells the user what is left, if anything is.
-void discardInstance(Context& context, const std::string& name) noexcept;
+void discardInstance(Context& context, const Made& instance) noexcept;
 
 // Runs `body`; when it fails or is interrupted, discards the instance and passes the failure on.
 template <typename F>
-auto discardOnFailure(Context& context, const std::string& name, F body) {
+auto discardOnFailure(Context& context, const Made& instance, F body) {
   try {
     return body();
   } catch (...) {
-    discardInstance(context, name);
+    discardInstance(context, instance);
     throw;
   }
 }

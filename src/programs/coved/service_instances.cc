@@ -17,10 +17,11 @@ kj::Promise<void> DaemonService::keep(KeepContext context) { return keepInstance
 co::Co<void> DaemonService::createInstance(CreateContext context) {
   InstanceSpec spec = readSpec(context.getParams().getSpec());
   auto progress = sendProgress(context.getParams().getProgress());
+  std::string id = context.getParams().getId();
   context.releaseParams();
   context.allowCancellation();
   co_await recovered();
-  std::string name = co_await parts_.instances.create(std::move(spec), std::move(progress));
+  std::string name = co_await parts_.instances.create(std::move(spec), std::move(id), std::move(progress));
   context.getResults().setName(name);
 }
 
@@ -28,10 +29,11 @@ co::Co<void> DaemonService::runInstance(RunContext context) {
   InstanceSpec spec = readSpec(context.getParams().getSpec());
   auto progress = sendProgress(context.getParams().getProgress());
   bool cold = context.getParams().getCold();
+  std::string id = context.getParams().getId();
   context.releaseParams();
   context.allowCancellation();
   co_await recovered();
-  auto running = co_await parts_.instances.run(std::move(spec), cold, std::move(progress));
+  auto running = co_await parts_.instances.run(std::move(spec), std::move(id), cold, std::move(progress));
   context.getResults().setName(running.name);
   context.getResults().setSocket(kj::mv(running.socket));
 }
@@ -58,7 +60,11 @@ co::Co<void> DaemonService::stopInstance(StopContext context) {
 
 co::Co<void> DaemonService::deleteInstance(DeleteContext context) {
   co_await recovered();
-  co_await parts_.instances.remove(context.getParams().getName(), context.getParams().getForce());
+  auto params = context.getParams();
+  if (params.hasId())
+    co_await parts_.instances.removeById(params.getId());
+  else
+    co_await parts_.instances.remove(params.getName(), params.getForce());
 }
 
 co::Co<void> DaemonService::keepInstance(KeepContext context) {

@@ -23,7 +23,7 @@ class Create final : public Action {
   }
 
   int run(Context& context) override {
-    writeOut(createInstance(context, options_) + "\n");
+    writeOut(createInstance(context, options_).name + "\n");
     return 0;
   }
 

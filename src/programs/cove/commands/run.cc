@@ -48,36 +48,38 @@ class Run final : public Action {
     request.setProgress(context.progressClient());
     request.setCold(cold_ || keep_);
     rpc::Socket::Client socket = nullptr;
-    std::string name = undoneOnInterrupt(context, [&] {
+    Made made{options_.name, newInstanceId()};
+    request.setId(made.id);
+    undoneOnInterrupt(context, [&] {
       auto response = context.wait(request.send());
       socket = response.getSocket();
-      return std::string(response.getName().cStr());
+      made.name = response.getName().cStr();
     });
-    return keep_ ? runKept(context, name, kj::mv(socket)) : runIn(context, name, kj::mv(socket));
+    return keep_ ? runKept(context, made, kj::mv(socket)) : runIn(context, made, kj::mv(socket));
   }
 
  private:
   // The session is the machine's lease: the machine ends when cove does, by whatever cause. It is given back
   // before the deletion is asked for, which would wait for it.
-  int runIn(Context& context, const std::string& name, rpc::Socket::Client socket) {
-    int status = discardOnFailure(context, name, [&] {
-      Session session(context, name, kj::mv(socket));
+  int runIn(Context& context, const Made& made, rpc::Socket::Client socket) {
+    int status = discardOnFailure(context, made, [&] {
+      Session session(context, made.name, kj::mv(socket));
       return runOn(context, session.target(early_), words_);
     });
-    discardInstance(context, name);
+    discardInstance(context, made);
     return status;
   }
 
-  int runKept(Context& context, const std::string& name, rpc::Socket::Client socket) {
+  int runKept(Context& context, const Made& made, rpc::Socket::Client socket) {
     std::unique_ptr<Session> session;
-    auto target = discardOnFailure(context, name, [&] {
-      session = std::make_unique<Session>(context, name, kj::mv(socket));
+    auto target = discardOnFailure(context, made, [&] {
+      session = std::make_unique<Session>(context, made.name, kj::mv(socket));
       auto ready = session->target(early_);
-      keep(context, name);
+      keep(context, made.name);
       return ready;
     });
     int status = runOn(context, kj::mv(target), words_);
-    shutDown(context, name);
+    shutDown(context, made.name);
     return status;
   }
 
@@ -96,14 +98,14 @@ class Run final : public Action {
 
   // An instance of its own right, without a lease.
   int runDetached(Context& context) {
-    std::string name = createInstance(context, options_);
-    discardOnFailure(context, name, [&] {
-      startInstance(context, name, early_);
+    Made made = createInstance(context, options_);
+    discardOnFailure(context, made, [&] {
+      startInstance(context, made.name, early_);
       if (words_.argv.empty()) return;
-      auto session = Session::connect(context, name);
+      auto session = Session::connect(context, made.name);
       startOn(context, session->target(early_), words_);
     });
-    writeOut(name + "\n");
+    writeOut(made.name + "\n");
     return 0;
   }
 

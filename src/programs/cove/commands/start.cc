@@ -39,9 +39,9 @@ class Start final : public Action {
   }
 
   int startNew(Context& context) {
-    std::string name = createInstance(context, options_);
-    discardOnFailure(context, name, [&] { startInstance(context, name, early_); });
-    writeOut(name + "\n");
+    Made made = createInstance(context, options_);
+    discardOnFailure(context, made, [&] { startInstance(context, made.name, early_); });
+    writeOut(made.name + "\n");
     return 0;
   }
 
