@@ -3,12 +3,14 @@
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from support import BIN, BOOT, OS, SMALL, Cove, cove_processes, eventually, link_images
+from support import (BIN, BOOT, OS, SMALL, Cove, archive_is_reachable, cove_processes, eventually,
+                     link_images)
 
 
 def pytest_configure(config):
@@ -23,6 +25,10 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
+    config.online = archive_is_reachable()
+    for item in items:
+        if "network" in item.keywords and not config.online:
+            item.add_marker(pytest.mark.skip(reason="Debian's archive cannot be reached"))
     if config.getoption("--full"):
         return
     for item in items:
@@ -46,12 +52,20 @@ def area():
 
 
 @pytest.fixture(scope="session")
-def store(area):
-    """A state directory with the image that all tests share."""
+def store(area, request):
+    """A state directory with the image that all tests share: built now, or without a network that of the last time."""
     cove = Cove(area / "shared")
+    last = Path(os.environ.get("COVE_TEST_LAST", "/nonexistent"))
     if kept := os.environ.get("COVE_TEST_IMAGES"):  # a state directory whose images may be used
         link_images(Path(kept), cove.home)
+    elif not request.config.online and last.exists():
+        link_images(last, cove.home)
     cove("create", "--name", "shared", *SMALL, OS, timeout=1200)
+    if request.config.online and last.parent.exists():
+        shutil.rmtree(last, ignore_errors=True)
+        subprocess.run(["cp", "-a", "--sparse=always", cove.home / "_images", f"{last}.new"], check=True)
+        last.mkdir(mode=0o700)
+        Path(f"{last}.new").rename(last / "_images")
     yield cove
     cove.clear()
 

@@ -9,10 +9,12 @@ import re
 import select
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import termios
 import time
+import urllib.parse
 from pathlib import Path
 
 import pyte
@@ -219,6 +221,22 @@ def eventually(condition, seconds: float, what: str):
             return value
         assert time.monotonic() < end, f"waited {seconds} s for {what}"
         time.sleep(0.1)
+
+
+def archive_is_reachable() -> bool:
+    """Whether what images are built from answers: the mirror, the proxy, or where apt's own packages come from."""
+    site = os.environ.get("COVE_MIRROR") or os.environ.get("http_proxy")
+    if not site:
+        listed = subprocess.run(["apt-get", "indextargets", "--format", "$(SITE)"], capture_output=True, text=True)
+        site = next(iter(listed.stdout.split()), "")
+    address = urllib.parse.urlsplit(site)
+    if not address.hostname:
+        return True  # nobody knows; the tests will say
+    try:
+        socket.create_connection((address.hostname, address.port or 80), timeout=10).close()
+    except OSError:
+        return False
+    return True
 
 
 def link_images(source: Path, target: Path):

@@ -29,12 +29,12 @@ def test_user() -> pwd.struct_passwd:
     return user
 
 
-def pytest(results, prefix: str, arguments: list[str], directory: Path, become: list[str], home: str):
-    """Runs pytest on the copy in `directory`."""
+def pytest(results, prefix: str, arguments: list[str], directory: Path, become: list[str], home: str, last: Path):
+    """Runs pytest on the copy in `directory`. `last`: keeps the image, for runs without a network."""
     report = directory / "report" / "system.xml"
     report.unlink(missing_ok=True)
     environment = {**os.environ, "COVE_BIN": str(directory / "bin"), "COVE_TEST_AREA": home, "HOME": home,
-                   "PYTHONPATH": "", "TMPDIR": home}
+                   "COVE_TEST_LAST": str(last), "PYTHONPATH": "", "TMPDIR": home}
     for variable in ("XDG_RUNTIME_DIR", "COVE_HOME", "SUDO_USER", "SSH_AUTH_SOCK"):
         environment.pop(variable, None)
     status = subprocess.run([*become, *PYTEST, f"--junitxml={report}", "-o", f"junit_suite_name={prefix}",
@@ -60,11 +60,12 @@ def system(results, arguments: list[str]):
         shutil.copytree(ROOT / "tests", directory / "tests", ignore=shutil.ignore_patterns("runner", "__pycache__"))
         (directory / "report").mkdir()
         if os.getuid() != 0:
-            pytest(results, "system", arguments, directory, [], str(Path.home()))
+            pytest(results, "system", arguments, directory, [], str(Path.home()), ROOT / "build/test-image")
             return
         user = test_user()
         os.chown(directory / "report", user.pw_uid, user.pw_gid)
         become = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--init-groups"]
-        pytest(results, "system", arguments, directory, become, user.pw_dir)
+        pytest(results, "system", arguments, directory, become, user.pw_dir, Path(user.pw_dir) / "test-image")
         with tempfile.TemporaryDirectory(prefix="cove-root-", dir="/var/tmp") as home:
-            pytest(results, "system-as-root", ["-m", "smoke", *arguments], directory, [], home)
+            pytest(results, "system-as-root", ["-m", "smoke", *arguments], directory, [], home,
+                   ROOT / "build/test-image")
