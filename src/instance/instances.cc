@@ -119,7 +119,8 @@ co::Co<Instances::Running> Instances::run(InstanceSpec spec, std::string id, boo
     co_return Running{record.name(), kj::mv(*socket)};
   }
   if (!cold) booted_.insert(record.id);
-  co_await launch(record);
+  Beginning booting;
+  co_await launch(record, booting);
   auto socket = co_await introduce(record, true);
   discarded.release();
   co_return Running{record.name(), kj::mv(socket)};
@@ -128,7 +129,9 @@ co::Co<Instances::Running> Instances::run(InstanceSpec spec, std::string id, boo
 co::Co<void> Instances::start(std::string name) {
   co_await settle(name);
   InstanceRecord record = records_.get(name);
-  if (find(record) == nullptr) co_await launch(std::move(record));
+  if (find(record) != nullptr) co_return;
+  Beginning booting;
+  co_await launch(std::move(record), booting);
 }
 
 co::Co<rpc::Socket::Client> Instances::connect(std::string name) {

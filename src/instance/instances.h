@@ -76,7 +76,7 @@ class Instances {
   void inBackground(kj::Promise<void> task, std::string what);
 
   // instances_machines.cc
-  co::Co<void> launch(InstanceRecord record, Beginning beginning = {});
+  co::Co<void> launch(InstanceRecord record, Beginning beginning);
   co::Co<kj::Maybe<rpc::Socket::Client>> beginFromSaved(InstanceRecord record,
                                                         image::ProgressCallback progress);
   co::Co<kj::Maybe<rpc::Socket::Client>> tryToBegin(InstanceRecord record, SavedMachines::Found found);

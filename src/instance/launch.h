@@ -26,6 +26,6 @@ struct Beginning {
 // Probes the acceleration where that is not known yet, and starts the supervisor; resolves when it listens on
 // vm.sock. `stateDir` outlives the promise.
 co::Co<Launched> launchInstance(kj::UnixEventPort& port, const Fd& stateDir, InstanceRecord record,
-                                image::Image image, Fd instanceDir, Fd imageDir, Beginning beginning = {});
+                                image::Image image, Fd instanceDir, Fd imageDir, Beginning beginning);
 
 }  // namespace cove
