@@ -56,6 +56,15 @@ void awaitFrozen(const std::string& group) {
   }
 }
 
+std::string commandLine(long pid) {
+  try {
+    return readFile(str("/proc/", pid, "/cmdline"), 1 << 20);
+  } catch (const Error& e) {
+    if (e.code() == ENOENT || e.code() == ESRCH) return {};  // it has ended
+    throw;
+  }
+}
+
 // Whoever is in the root cgroup cannot be frozen. Kernel threads have no command line.
 void requireAlone() {
   std::string members = readFile(str(kGroups, "/cgroup.procs"), 1 << 20);
@@ -65,7 +74,7 @@ void requireAlone() {
     if (end == at) break;
     at = *end == '\n' ? end + 1 : end;
     if (pid == ::getpid() || pid <= 0) continue;
-    std::string name = readFile(str("/proc/", pid, "/cmdline"), 1 << 20);
+    std::string name = commandLine(pid);
     if (!name.empty())
       throw Error("cannot save the machine: " + escapeForTerminal(name) + " does not stand still");
   }
