@@ -55,14 +55,15 @@ def area():
 def store(area, request):
     """A state directory with the image that all tests share: built now, or without a network that of the last time."""
     cove = Cove(area / "shared")
-    last = Path(os.environ.get("COVE_TEST_LAST", "/nonexistent"))
+    last = Path(os.environ["COVE_TEST_LAST"]) if "COVE_TEST_LAST" in os.environ else None
     if kept := os.environ.get("COVE_TEST_IMAGES"):  # a state directory whose images may be used
         link_images(Path(kept), cove.home)
-    elif not request.config.online and last.exists():
+    elif last and not request.config.online and last.exists():
         link_images(last, cove.home)
     cove("create", "--name", "shared", *SMALL, OS, timeout=1200)
-    if request.config.online and last.parent.exists():
-        shutil.rmtree(last, ignore_errors=True)
+    if last and request.config.online and last.parent.exists():
+        for old in (last, Path(f"{last}.new")):
+            shutil.rmtree(old, ignore_errors=True)
         subprocess.run(["cp", "-a", "--sparse=always", cove.home / "_images", f"{last}.new"], check=True)
         last.mkdir(mode=0o700)
         Path(f"{last}.new").rename(last / "_images")
