@@ -142,7 +142,8 @@ co::Co<void> Supervisor::save() {
 }
 
 co::Co<void> Supervisor::saveInOrder() {
-  // Nobody waits for it; what a boot still does behind default.target, every machine that begins here would do.
+  // Nobody waits for it; what a boot still does behind default.target, every machine that begins here would
+  // do.
   co_await timer_.afterDelay(limits_.settle);
   co_await agent_->standStill();
   co_await machine_->save();
