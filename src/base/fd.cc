@@ -61,6 +61,15 @@ Fd openPrivateDir(const std::string& path) {
   return dir;
 }
 
+std::string identityOf(const std::string& path) {
+  struct stat st = statOf(openFile(path, O_PATH), path);
+  std::string identity = path;
+  for (int64_t part : {int64_t(st.st_dev), int64_t(st.st_ino), int64_t(st.st_size),
+                       int64_t(st.st_mtim.tv_sec), int64_t(st.st_mtim.tv_nsec)})
+    identity += " " + std::to_string(part);
+  return identity;
+}
+
 struct stat statOf(const Fd& fd, std::string_view subject) {
   struct stat st;
   check(::fstat(fd.get(), &st), "examine", subject);
@@ -145,11 +154,15 @@ Fd makeMemfd(const std::string& name) {
   return Fd(::memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING), "make a memory file for", name);
 }
 
+void sealMemfd(const Fd& file) {
+  check(::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE), "seal",
+        "a memory file");
+}
+
 Fd makeSealedMemfd(const std::string& name, std::span<const std::string_view> parts) {
   Fd file = makeMemfd(name);
   for (std::string_view part : parts) writeAll(file, part, name);
-  check(::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE), "seal",
-        name);
+  sealMemfd(file);
   check(::lseek(file.get(), 0, SEEK_SET), "rewind", name);
   return file;
 }

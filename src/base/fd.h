@@ -47,6 +47,8 @@ Fd openBeneath(const Fd& dir, const std::string& path, int flags, mode_t mode = 
 // A directory of the effective user with no rights for others, opened O_NOFOLLOW; refuses any other.
 Fd openPrivateDir(const std::string& path);
 
+// Which file it is, and whether it was changed since: what replaces it is another one. For comparisons only.
+std::string identityOf(const std::string& path);
 struct stat statOf(const Fd& fd, std::string_view subject = "file");
 
 // Whole contents, at most `limit` bytes; more is an error that names `subject`.
@@ -65,6 +67,7 @@ std::pair<Fd, Fd> makeSocketPair(int type);
 void sendWith(const Fd& socket, std::string_view data, const Fd& descriptor);
 // An anonymous file in memory; sealed against any change when `data` is given.
 Fd makeMemfd(const std::string& name);
+void sealMemfd(const Fd& file);
 Fd makeSealedMemfd(const std::string& name, std::span<const std::string_view> parts);
 void setNonblocking(const Fd& fd, bool on = true);
 

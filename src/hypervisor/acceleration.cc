@@ -26,9 +26,7 @@ constexpr auto kLimit = 3 * kj::SECONDS;  // TCG needs 0.2 s for the same
 std::string describeHost(const std::string& qemu) {
   utsname kernel{};
   check(::uname(&kernel), "find out", "the kernel's version");
-  struct stat st = statOf(openFile(qemu, O_PATH), qemu);
-  return str(kernel.release, " ", kernel.version, "; ", qemu.c_str(), " ", st.st_size, " ", st.st_ino, " ",
-             st.st_mtim.tv_sec, ".", st.st_mtim.tv_nsec, "; ",
+  return str(kernel.release, " ", kernel.version, "; ", identityOf(qemu), "; ",
              ::access(kDevice, R_OK | W_OK) == 0 ? "kvm" : "no kvm");
 }
 

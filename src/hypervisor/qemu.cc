@@ -43,7 +43,7 @@ std::optional<MachineEvent> machineEvent(const QmpMessage& message) {
 
 class QemuMachine final : public Machine {
  public:
-  // `socket` is that of `control`; `saveTo` is for save().
+  // For save(): the socket of `control`, and MachineSpec::saveTo.
   QemuMachine(kj::UnixEventPort& port, Child child, kj::Own<kj::AsyncIoStream> control, Fd socket, Fd saveTo,
               MachineEventHandler onEvent)
       : child_(std::move(child)),
@@ -158,7 +158,7 @@ Child launch(MachineSpec& spec, Fd control) {
 co::Co<kj::Own<Machine>> startNow(kj::LowLevelAsyncIoProvider& io, kj::UnixEventPort& port, MachineSpec spec,
                                   MachineEventHandler onEvent) {
   auto [ours, theirs] = makeSocketPair(SOCK_STREAM);
-  Fd socket = ours.duplicate();
+  Fd socket = spec.saveTo ? ours.duplicate() : Fd();
   auto stream = io.wrapSocketFd(ours.release(), kj::LowLevelAsyncIoProvider::TAKE_OWNERSHIP |
                                                     kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC);
   bool saved = spec.savedAs.has_value();

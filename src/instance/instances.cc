@@ -5,19 +5,9 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "base/uuid.h"
 
 namespace cove {
-
-namespace {
-
-// From the kernel: instances need no more than to be told apart.
-std::string newId() {
-  std::string id = readFile("/proc/sys/kernel/random/uuid", 64);
-  while (!id.empty() && id.back() == '\n') id.pop_back();
-  return id;
-}
-
-}  // namespace
 
 // Deletes an ephemeral instance unless its machine has a lease.
 class Instances::Discard {
@@ -67,15 +57,10 @@ std::string Instances::freeName(const image::Os& os) const {
   }
 }
 
-// In the form of /proc/sys/kernel/random/uuid: it becomes part of a path.
+// It becomes part of a path.
 std::string Instances::checkedId(std::string id) const {
-  if (id.empty()) return newId();
-  bool formed = id.size() == 36;
-  for (size_t i = 0; formed && i < id.size(); ++i)
-    formed = i == 8 || i == 13 || i == 18 || i == 23
-                 ? id[i] == '-'
-                 : (id[i] >= '0' && id[i] <= '9') || (id[i] >= 'a' && id[i] <= 'f');
-  if (!formed) throw Error("not an instance's id: " + escapeForTerminal(id)).status(Exit::kUsage);
+  if (id.empty()) return newUuid();
+  if (!isUuid(id)) throw Error("not an instance's id: " + escapeForTerminal(id)).status(Exit::kUsage);
   for (const InstanceRecord& record : records_.all())
     if (record.id == id) throw Error("there is an instance with the id " + id + " already");
   return id;

@@ -18,7 +18,6 @@ namespace {
 constexpr const char* kKeyName = "seal.key";
 constexpr const char* kDescriptionName = "saved.json";
 constexpr const char* kSealName = "seal";
-constexpr const char* kDiskName = "disk";
 constexpr int kVersion = 1;
 constexpr size_t kLargestDescription = 64 * 1024;
 constexpr off_t kLargestDevices = 64 << 20;
@@ -58,7 +57,7 @@ void forBlocks(const Fd& file, const char* name, const Each& each) {
   }
 }
 
-std::string digestOf(const Fd& dir, const char* name) {
+std::string digestOfFile(const Fd& dir, const char* name) {
   Digest digest;
   forBlocks(openBeneath(dir, name, O_RDONLY), name, [&](std::string_view block) { digest.add(block); });
   return digest.finish();
@@ -106,17 +105,18 @@ nlohmann::json readDescription(const Fd& store, const Fd& dir) {
 void expectDigest(const nlohmann::json& description, const char* name, const std::string& digest) {
   if (description.at("files").at(name) != digest) throw Error(str("its file ", name, " is damaged"));
 }
-
-void sealMemory(const Fd& file) {
-  check(::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE), "seal",
-        "a saved machine");
-}
 }  // namespace
+
+std::string digestOf(std::string_view text) {
+  Digest digest;
+  digest.add(text);
+  return digest.finish();
+}
 
 void sealSaved(const Fd& store, const Fd& dir, const std::string& madeOf) {
   nlohmann::json files;
-  for (const char* name : {kSavedMemory, kSavedDevices, kDiskName}) {
-    files[name] = digestOf(dir, name);
+  for (const char* name : {kSavedMemory, kSavedDevices, kSavedDisk}) {
+    files[name] = digestOfFile(dir, name);
     check(::fchmodat(dir.get(), name, 0400, 0), "protect", name);
   }
   std::string text = nlohmann::json{
@@ -138,7 +138,7 @@ void removeSealKey(const Fd& store) {
 LoadedMachine::LoadedMachine(const Fd& dir, uint32_t memoryMiB)
     : dir_(dir.duplicate()),
       files_{makeMemfd("saved-memory"), makeMemfd("saved-devices")},
-      disk_(openBeneath(dir, kDiskName, O_RDONLY)) {
+      disk_(openBeneath(dir, kSavedDisk, O_RDONLY)) {
   check(::ftruncate(files_.memory.get(), static_cast<off_t>(memoryMiB) << 20), "make", "a machine's memory");
 }
 
@@ -156,13 +156,13 @@ void LoadedMachine::fill(const Fd& store, const std::string& madeOf) {
   readMemory(openBeneath(dir_, kSavedMemory, O_RDONLY), files_.memory,
              [&](std::string_view block) { memoryDigest.add(block); });
   expectDigest(description, kSavedMemory, memoryDigest.finish());
-  forBlocks(disk_, kDiskName, [&](std::string_view block) { diskDigest.add(block); });
-  expectDigest(description, kDiskName, diskDigest.finish());
+  forBlocks(disk_, kSavedDisk, [&](std::string_view block) { diskDigest.add(block); });
+  expectDigest(description, kSavedDisk, diskDigest.finish());
 }
 
 void LoadedMachine::freeze() {
-  sealMemory(files_.memory);
-  sealMemory(files_.devices);
+  sealMemfd(files_.memory);
+  sealMemfd(files_.devices);
 }
 
 SavedMachine LoadedMachine::start() const {

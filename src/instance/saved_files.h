@@ -16,6 +16,11 @@
 
 namespace cove {
 
+inline constexpr const char* kSavedDisk = "disk";
+
+// BLAKE2b of 256 bits, in hexadecimal.
+std::string digestOf(std::string_view text);
+
 // Takes a directory in which a machine was saved: digests, seal, modes. `madeOf` is a JSON text.
 void sealSaved(const Fd& store, const Fd& dir, const std::string& madeOf);
 // What the sealed description says that it was made of. An Error where the seal is not ours.

@@ -1,37 +1,20 @@
 #include "instance/saved_key.h"
 
-#include <array>
 #include <nlohmann/json.hpp>
-#include <sodium.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/paths.h"
-#include "base/text.h"
 #include "hypervisor/qemu_command.h"
 #include "instance/launch.h"
+#include "instance/saved_files.h"
 #include "machine/setup.h"
 
 namespace cove {
 
 namespace {
 constexpr size_t kLargestCpuinfo = 16 << 20;
-
-std::string digestOf(std::string_view text) {
-  std::array<unsigned char, 32> bytes;
-  ::crypto_generichash(bytes.data(), bytes.size(), reinterpret_cast<const unsigned char*>(text.data()),
-                       text.size(), nullptr, 0);
-  std::array<char, 65> hex;
-  return ::sodium_bin2hex(hex.data(), hex.size(), bytes.data(), bytes.size());
-}
-
-// Which file it is, and whether it was changed since: what replaces it is another file.
-std::string identityOf(const std::string& path) {
-  struct stat st = statOf(openFile(path, O_PATH), path);
-  return str(path.c_str(), " ", st.st_dev, ":", st.st_ino, " ", st.st_size, " ", st.st_mtim.tv_sec, ".",
-             st.st_mtim.tv_nsec);
-}
 
 std::string cpuFlags() {
   std::string text = readFile("/proc/cpuinfo", kLargestCpuinfo);
@@ -47,9 +30,8 @@ SavedKey savedKey(const InstanceRecord& record, const image::Image& image) {
   machine.accelerator = record.accelerator;
   machine.cpus = record.spec.cpus;
   machine.memoryMiB = record.spec.memoryMiB;
-  std::string more;
-  for (const std::string& word : image.manifest.kernelArguments) more += " " + word;
-  machine.kernelArguments = kernelCommandLine(machine.accelerator, true) + more;
+  // What the image adds is in its digest.
+  machine.kernelArguments = kernelCommandLine(machine.accelerator, true);
   machine.saveTo.emplace();
   machine.frames = openFile("/dev/null", O_RDONLY);  // that there is a network card
   nlohmann::json madeOf = {{"image", image.digest},

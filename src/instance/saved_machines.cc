@@ -11,6 +11,7 @@
 #include "hypervisor/acceleration.h"
 #include "image/directory.h"
 #include "instance/tools.h"
+#include "machine/saved_memory.h"
 
 namespace cove {
 
@@ -30,7 +31,7 @@ Fd openStore(const StateDir& state) {
 // What is left in its directory is what is sealed.
 void removeTraces(const Fd& dir) {
   for (const std::string& name : image::entriesOf(dir))
-    if (name != "memory" && name != "devices" && name != "disk") image::removeTree(dir, name);
+    if (name != kSavedMemory && name != kSavedDevices && name != kSavedDisk) image::removeTree(dir, name);
 }
 }  // namespace
 

@@ -17,7 +17,7 @@ struct GuestConfig {
   user @1 :GuestUser;
   authorizedKeys @2 :List(Text);   # lines of authorized_keys, for the user and for root
   timeNs @3 :Int64;                # the host's clock, since the epoch
-  seed @4 :Data;                   # of the host's random bytes, where the machine starts as a saved one stood
+  seed @4 :Data;                   # of the host's random bytes, for a machine that stands still since it was saved
 }
 
 interface Agent {

@@ -69,12 +69,10 @@ class AgentServer final : public rpc::Agent::Server {
   co::Co<void> configureGuest(ConfigureContext context) {
     auto message = context.getParams().getConfig();
     Configuration configuration = parseConfiguration(message);
-    auto seed = std::as_bytes(std::span(message.getSeed().asChars()));
     if (standstill_) {
-      standstill_->addEntropy(seed);  // before anybody draws a random number
+      // Before anybody draws a random number.
+      standstill_->addEntropy(std::as_bytes(std::span(message.getSeed().asChars())));
       standstill_->renewIdentity();
-    } else if (!seed.empty()) {
-      addEntropy(openFile("/dev/urandom", O_RDWR), seed);
     }
     setClock(configuration.timeNs);
     if (standstill_)

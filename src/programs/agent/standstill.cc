@@ -166,7 +166,16 @@ Standstill::~Standstill() {
   }
 }
 
-void Standstill::addEntropy(std::span<const std::byte> seed) { agent::addEntropy(random_, seed); }
+void Standstill::addEntropy(std::span<const std::byte> seed) {
+  if (seed.size() < kSeedBytes) throw Error("a machine that starts from a saved one needs a seed");
+  // rand_pool_info of linux/random.h: how many bits to believe in, how many bytes, and these.
+  const int header[] = {static_cast<int>(seed.size() * 8), static_cast<int>(seed.size())};
+  std::vector<char> pool(sizeof header + seed.size());
+  std::memcpy(pool.data(), header, sizeof header);
+  std::memcpy(pool.data() + sizeof header, seed.data(), seed.size());
+  check(::ioctl(random_.get(), RNDADDENTROPY, pool.data()), "seed", "the kernel's random numbers");
+  check(::ioctl(random_.get(), RNDRESEEDCRNG), "seed", "the kernel's random numbers");
+}
 
 void Standstill::renewIdentity() {
   if (auto id = newMachineId(); machineId_ && id) overwrite(machineId_, *id);
@@ -194,17 +203,6 @@ std::optional<Child> Standstill::end() {
       throw sysError("let go on", "the guest");
   if (warming_) warming_->signal(SIGKILL);
   return std::exchange(warming_, std::nullopt);
-}
-
-void addEntropy(const Fd& urandom, std::span<const std::byte> seed) {
-  if (seed.size() < kSeedBytes) throw Error("a machine that starts from a saved one needs a seed");
-  // rand_pool_info of linux/random.h: how many bits to believe in, how many bytes, and these.
-  const int header[] = {static_cast<int>(seed.size() * 8), static_cast<int>(seed.size())};
-  std::vector<char> pool(sizeof header + seed.size());
-  std::memcpy(pool.data(), header, sizeof header);
-  std::memcpy(pool.data() + sizeof header, seed.data(), seed.size());
-  check(::ioctl(urandom.get(), RNDADDENTROPY, pool.data()), "seed", "the kernel's random numbers");
-  check(::ioctl(urandom.get(), RNDRESEEDCRNG), "seed", "the kernel's random numbers");
 }
 
 bool isToBeSaved() {

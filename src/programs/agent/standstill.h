@@ -44,9 +44,6 @@ class Standstill {
   std::optional<Child> warming_;
 };
 
-// The seed's way into the kernel, where nothing stands still.
-void addEntropy(const Fd& urandom, std::span<const std::byte> seed);
-
 // Whether this machine will stand still and be saved: the supervisor says so on the kernel's command line.
 bool isToBeSaved();
 // journald names its directory by the machine-id, and journalctl reads no other's: but it does so below /run.

@@ -1,7 +1,7 @@
 #include "cove/lifecycle.h"
 
-#include "base/fd.h"
 #include "base/text.h"
+#include "base/uuid.h"
 #include "cove/session.h"
 #include "rpc/error.h"
 
@@ -30,14 +30,8 @@ bool isUndoing(Context& context) {
 
 }  // namespace
 
-std::string newInstanceId() {
-  std::string id = readFile("/proc/sys/kernel/random/uuid", 64);
-  while (!id.empty() && id.back() == '\n') id.pop_back();
-  return id;
-}
-
 Made createInstance(Context& context, const InstanceOptions& options) {
-  Made made{options.name, newInstanceId()};
+  Made made{options.name, newUuid()};
   auto request = context.daemon().createRequest();
   options.describe(request.initSpec(), false);
   request.setId(made.id);

@@ -11,7 +11,6 @@ namespace cove::cli {
 struct Made {
   std::string name, id;
 };
-std::string newInstanceId();
 // Makes an instance. Builds its image where there is none. Interrupted, nothing is left.
 Made createInstance(Context& context, const InstanceOptions& options);
 

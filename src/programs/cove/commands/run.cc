@@ -1,4 +1,5 @@
 #include "base/text.h"
+#include "base/uuid.h"
 #include "cove/command_options.h"
 #include "cove/commands/all.h"
 #include "cove/lifecycle.h"
@@ -48,7 +49,7 @@ class Run final : public Action {
     request.setProgress(context.progressClient());
     request.setCold(cold_ || keep_);
     rpc::Socket::Client socket = nullptr;
-    Made made{options_.name, newInstanceId()};
+    Made made{options_.name, newUuid()};
     request.setId(made.id);
     undoneOnInterrupt(context, [&] {
       auto response = context.wait(request.send());
