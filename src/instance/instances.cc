@@ -103,9 +103,9 @@ co::Co<Instances::Running> Instances::run(InstanceSpec spec, std::string id, boo
     discarded.release();  // from here the lease decides
     co_return Running{record.name(), kj::mv(*socket)};
   }
-  if (!cold) booted_.insert(record.id);
   Beginning booting;
   co_await launch(record, booting);
+  if (!cold && find(record) != nullptr) booted_.insert(record.id);
   auto socket = co_await introduce(record, true);
   discarded.release();
   co_return Running{record.name(), kj::mv(socket)};

@@ -87,6 +87,7 @@ class Instances {
   bool adopt(const InstanceRecord& record);
   void watch(const InstanceRecord& record, std::unique_ptr<SupervisorLink> link);
   co::Co<void> follow(std::string id);
+  co::Co<void> saveLike(InstanceRecord record);
   void recordEnd(const InstanceRecord& record, const VmState& last);
   void onStatus(const std::string& id, const VmState& state);
   co::Co<void> recoverMachine(InstanceRecord record);

@@ -20,6 +20,7 @@ namespace {
 constexpr kj::Duration kStopMargin = 30 * kj::SECONDS;
 constexpr kj::Duration kDefaultStop = 90 * kj::SECONDS;
 constexpr kj::Duration kEndPause = 5 * kj::SECONDS;  // until the end of an unreachable supervisor is seen
+constexpr kj::Duration kQuiet = 5 * kj::SECONDS;     // before something is done in the background
 constexpr kj::Duration kSettlePause = 50 * kj::MILLISECONDS;
 constexpr int kStrayLooks = 500;
 constexpr kj::Duration kStrayPause = 20 * kj::MILLISECONDS;
@@ -123,9 +124,15 @@ co::Co<void> Instances::follow(std::string id) {
     if (trying_.contains(id)) continue;
     if (record.spec.ephemeral) inBackground(discard(record), "delete " + record.name());
     if (booted_.erase(id) > 0 && last.state == rpc::VmState::STOPPED)
-      inBackground(saved_.make(record), "save a machine");
+      inBackground(saveLike(record), "save a machine");
   }
   end->fulfill();
+}
+
+// Not while the same is run again: the end of that comes back here.
+co::Co<void> Instances::saveLike(InstanceRecord record) {
+  co_await io_.provider->getTimer().afterDelay(kQuiet);
+  if (booted_.empty()) co_await saved_.make(std::move(record));
 }
 
 void Instances::recordEnd(const InstanceRecord& record, const VmState& last) {
