@@ -106,3 +106,22 @@ def cove(empty, store):
     """A state directory of the test's own, with the image."""
     link_images(store.home, empty.home)
     return empty
+
+
+@pytest.fixture
+def small_disk(area, nothing_left, store):
+    """A state directory on a small tmpfs, without any image."""
+    root = Path(tempfile.mkdtemp(prefix="small-", dir=area))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2G,mode=700", "cove-test", root], check=True)
+    cove = Cove(root)
+    yield cove
+    (root / "ballast").unlink(missing_ok=True)
+    cove.clear()
+    subprocess.run(["umount", root], check=True)
+
+
+@pytest.fixture
+def small_disk_with_image(small_disk, store):
+    small_disk.home.mkdir(mode=0o700)
+    subprocess.run(["cp", "-a", "--sparse=always", store.home / "_images", small_disk.home / "_images"], check=True)
+    return small_disk

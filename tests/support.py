@@ -18,6 +18,7 @@ import urllib.parse
 from pathlib import Path
 
 import pyte
+import pytest
 
 BIN = Path(os.environ.get("COVE_BIN", Path(__file__).resolve().parent.parent / "build/release/bin"))
 OS = os.environ.get("COVE_TEST_OS", "debian:12")
@@ -55,6 +56,7 @@ class Cove:
             "XDG_RUNTIME_DIR": str(self.runtime),
             "PATH": f"{BIN}:{os.environ['PATH']}",
             **{k: v for k, v in os.environ.items() if k == "COVE_MIRROR"},
+            "COVE_MEMORY_KEY": str(root / "config/memory.key"),
             "COVE_SAVED_LIMIT": "0",  # every run boots, and none is saved in the background
             **environment,
         }
@@ -325,3 +327,15 @@ class Terminal:
 
 def free_space(path: Path) -> int:
     return shutil.disk_usage(path).free
+
+
+def fill(cove, leave: int) -> Path:
+    """Takes all room on the state directory's file system but `leave` bytes."""
+    ballast = cove.root / "ballast"
+    size = shutil.disk_usage(cove.root).free - leave
+    with open(ballast, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, size)
+    return ballast
+
+
+needs_mount = pytest.mark.skipif(os.getuid() != 0, reason="mounts a small tmpfs: only root can")

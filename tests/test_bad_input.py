@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support import BIN, BOOT, OS, SMALL, Cove, eventually, is_alive, kill, link_images
+from support import BIN, BOOT, OS, SMALL, Cove, eventually, fill, is_alive, kill, link_images, needs_mount
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -161,30 +161,6 @@ def test_hostile_agent(cove, name, script):
     assert cove.state(name) == "ready"
 
 
-needs_mount = pytest.mark.skipif(os.getuid() != 0, reason="mounts a small tmpfs: only root can")
-
-
-@pytest.fixture
-def small_disk(area, nothing_left, store):
-    """A state directory on a small tmpfs."""
-    root = Path(tempfile.mkdtemp(prefix="small-", dir=area))
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2G,mode=700", "cove-test", root], check=True)
-    cove = Cove(root)
-    yield cove
-    (root / "ballast").unlink(missing_ok=True)
-    cove.clear()
-    subprocess.run(["umount", root], check=True)
-
-
-def fill(cove, leave: int) -> Path:
-    """Takes all room on the state directory's file system but `leave` bytes."""
-    ballast = cove.root / "ballast"
-    size = shutil.disk_usage(cove.root).free - leave
-    with open(ballast, "wb") as file:
-        os.posix_fallocate(file.fileno(), 0, size)
-    return ballast
-
-
 @needs_mount
 @pytest.mark.smoke
 def test_no_room_for_an_image(small_disk):
@@ -198,11 +174,9 @@ def test_no_room_for_an_image(small_disk):
 
 @needs_mount
 @pytest.mark.smoke
-def test_disk_full_while_running(small_disk, store):
+def test_disk_full_while_running(small_disk_with_image):
     """The machine pauses, says so, and goes on when there is room."""
-    small_disk.home.mkdir(mode=0o700)
-    subprocess.run(["cp", "-a", "--sparse=always", store.home / "_images", small_disk.home / "_images"], check=True)
-    cove = small_disk
+    cove = small_disk_with_image
     cove("start", "--name", "full", *SMALL, OS)
     ballast = fill(cove, 30 << 20)
     client = cove.popen("shell", "--user", "root", "full", "--", "sh", "-c",
@@ -217,11 +191,9 @@ def test_disk_full_while_running(small_disk, store):
 
 @needs_mount
 @pytest.mark.smoke
-def test_delete_on_a_full_disk(small_disk, store):
+def test_delete_on_a_full_disk(small_disk_with_image):
     """Not a byte is left, and deleting is what makes room: also for a daemon that starts only then."""
-    small_disk.home.mkdir(mode=0o700)
-    subprocess.run(["cp", "-a", "--sparse=always", store.home / "_images", small_disk.home / "_images"], check=True)
-    cove = small_disk
+    cove = small_disk_with_image
     cove("create", "--name", "still", *SMALL, OS)
     cove("start", "--name", "busy", *SMALL, OS)
     fill(cove, 0)

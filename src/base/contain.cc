@@ -265,7 +265,7 @@ void probeContainment() {
 void hardenSelf(Reach reach) {
   keepOutOfCores();
   forbidNewPrivileges();
-  installFilter({.ownOnly = reach == Reach::kOwnOnly});
+  installFilter({.changeModes = reach != Reach::kOwnOnly, .ownOnly = reach == Reach::kOwnOnly});
 }
 
 }  // namespace cove

@@ -91,6 +91,18 @@ std::string readAll(const Fd& fd, size_t limit, std::string_view subject) {
   }
 }
 
+size_t readSome(const Fd& fd, char* to, size_t size, std::string_view subject) {
+  size_t got = 0;
+  while (got < size) {
+    ssize_t n = ::read(fd.get(), to + got, size - got);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw sysError("read", subject);
+    if (n == 0) break;
+    got += static_cast<size_t>(n);
+  }
+  return got;
+}
+
 std::string readFile(const std::string& path, size_t limit) {
   return readAll(openFile(path, O_RDONLY), limit, path);
 }

@@ -54,6 +54,8 @@ struct stat statOf(const Fd& fd, std::string_view subject = "file");
 // Whole contents, at most `limit` bytes; more is an error that names `subject`.
 std::string readAll(const Fd& fd, size_t limit, std::string_view subject);
 std::string readFile(const std::string& path, size_t limit);
+// From the descriptor's position, until `size` bytes are there or the file has ended; how many.
+size_t readSome(const Fd& fd, char* to, size_t size, std::string_view subject);
 void writeAll(const Fd& fd, std::string_view data, std::string_view subject);
 // Writes beside `name`, flushes it and the directory, and renames: the old file or the new one, never a part.
 void writeFileAtomic(const Fd& dir, const std::string& name, std::string_view data, mode_t mode);

@@ -61,6 +61,17 @@ std::string stateDirPath() {
   return (home == "/" ? "" : home) + "/.cove";
 }
 
+std::string memoryKeyPath() {
+  if (const char* value = std::getenv("COVE_MEMORY_KEY"); value != nullptr && *value != '\0') {
+    auto path = pathVariable("COVE_MEMORY_KEY");
+    if (!path)
+      throw Error(str("will not use COVE_MEMORY_KEY=", escapeForTerminal(value), ": it is not absolute"));
+    return *path;
+  }
+  auto config = pathVariable("XDG_CONFIG_HOME");
+  return (config && isOurs(*config) ? *config : homeOfUser() + "/.config") + "/cove/memory.key";
+}
+
 StateDir openStateDir(const std::string& path) {
   makePrivateDir(path);
   Fd dir = openPrivateDir(path);

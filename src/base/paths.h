@@ -39,6 +39,9 @@ struct RuntimeDir {
 RuntimeDir openRuntimeDir();
 // One at a path that was recorded earlier; the same checks, nothing is created.
 RuntimeDir openRuntimeDir(const std::string& path);
+// Of suspended machines (instance/memory_key.h), outside of the state directory: $COVE_MEMORY_KEY, else
+// cove/memory.key in $XDG_CONFIG_HOME, else in .config in the home of the effective user.
+std::string memoryKeyPath();
 // coved's socket in the runtime directory: one name for each state directory.
 std::string socketName(const StateDir& state);
 

@@ -2,26 +2,13 @@
 #pragma once
 #include <functional>
 #include <kj/async.h>
-#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/child.h"
 #include "base/fd.h"
 
 namespace cove {
-
-// What a machine is saved as, and what others start from: its memory, and the state of its devices. Its disk
-// is saved by standing still.
-struct SavedFiles {
-  Fd memory;   // as large as the machine's memory
-  Fd devices;  // in the driver's own format: code, as far as trust goes
-};
-
-// A machine that starts where a saved one stood. Nothing of the files can be changed through them.
-struct SavedMachine {
-  SavedFiles files;  // memory: sealed, mapped copy-on-write; devices: O_RDONLY
-  Fd disk;           // qcow2, O_RDONLY: between the machine's own disk and `backing`
-};
 
 struct MachineSpec {
   std::string name;         // valid (isValidName)
@@ -31,16 +18,19 @@ struct MachineSpec {
   unsigned memoryMiB = 512;
   bool ephemeral = false;  // what the guest flushes need not survive a crash of the host
   Fd disk;                 // qcow2 that cove made, O_RDWR
-  Fd backing;              // raw, O_RDONLY: what the disk does not hold
+  std::vector<Fd> layers;  // the same, O_RDONLY, the lowest first: what the disk does not hold
+  Fd backing;              // raw, O_RDONLY: what none of them holds
+  Fd memory;               // a memory file as large as memoryMiB: the machine's memory
+  // Others have it too, and it is sealed: a page that the machine writes is copied first. Such a machine
+  // cannot be saved.
+  bool copyOnWrite = false;
+  Fd devices;  // O_RDONLY, what save() wrote: it begins standing still where that one stood; unset: it boots
   Fd kernel, initrd;
   std::string kernelArguments;
   Fd console;  // stream socket: the serial console
   Fd agent;    // stream socket: the port org.cove.agent
   Fd frames;   // datagram socket, a frame a datagram; unset: no network card
   Fd errors;   // the driver's complaints
-  // One of them, or none: to be saved by save(), or to start from. The second begins standing still.
-  std::optional<SavedFiles> saveTo;
-  std::optional<SavedMachine> savedAs;
 };
 
 struct MachineEvent {
@@ -61,9 +51,14 @@ class Machine {
   virtual std::string version() const = 0;
   virtual ProcessId process() const = 0;
   virtual kj::Promise<void> resume() = 0;
-  // Stands still for good, and is in MachineSpec::saveTo when this is answered. What the disk was told before
-  // is in its file.
-  virtual kj::Promise<void> save() = 0;
+  virtual kj::Promise<void> pause() = 0;
+  // Of a machine that is paused: when this is answered, the state of its devices is in `devices`, in the
+  // driver's own format (code, as far as trust goes), its memory in MachineSpec::memory, and what its disk
+  // was told in the disk's file. All of that stays so until resume().
+  virtual kj::Promise<void> save(Fd devices) = 0;
+  // Of a machine that is paused: the disk becomes the uppermost layer, and what is written from now on goes
+  // to `disk`, an empty qcow2.
+  virtual kj::Promise<void> continueOn(Fd disk) = 0;
   virtual kj::Promise<void> restart() = 0;
   virtual kj::Promise<void> pressPowerButton() = 0;
   virtual kj::Promise<void> quit() = 0;

@@ -16,6 +16,8 @@
 namespace cove {
 
 namespace {
+constexpr auto kMoveLimit = 60 * kj::SECONDS;      // some 500 KB; it needs 15 ms
+constexpr unsigned kLaterDiskSets = 1000;          // beyond those of its command line
 constexpr auto kGreetingLimit = 20 * kj::SECONDS;  // a loaded host; QEMU needs 40 ms
 
 std::optional<MachineEvent> machineEvent(const QmpMessage& message) {
@@ -43,12 +45,13 @@ std::optional<MachineEvent> machineEvent(const QmpMessage& message) {
 
 class QemuMachine final : public Machine {
  public:
-  // For save(): the socket of `control`, and MachineSpec::saveTo.
-  QemuMachine(kj::UnixEventPort& port, Child child, kj::Own<kj::AsyncIoStream> control, Fd socket, Fd saveTo,
-              MachineEventHandler onEvent)
+  // `socket`: that of `control`, for descriptors.
+  QemuMachine(kj::UnixEventPort& port, Child child, kj::Own<kj::AsyncIoStream> control, Fd socket,
+              bool ephemeral, MachineEventHandler onEvent)
       : child_(std::move(child)),
         socket_(std::move(socket)),
-        saveTo_(std::move(saveTo)),
+        ephemeral_(ephemeral),
+        timer_(port.getTimer()),
         process_(child_.id()),
         pidfd_(child_.pidfd().duplicate()),
         ended_(whenEnded(port, child_).fork()),
@@ -63,7 +66,9 @@ class QemuMachine final : public Machine {
   std::string version() const override { return version_; }
   ProcessId process() const override { return process_; }
   kj::Promise<void> resume() override { return run("cont"); }
-  kj::Promise<void> save() override { return saveNow(); }
+  kj::Promise<void> pause() override { return run("stop"); }
+  kj::Promise<void> save(Fd devices) override { return saveNow(std::move(devices)); }
+  kj::Promise<void> continueOn(Fd disk) override { return stackDisk(std::move(disk)); }
   kj::Promise<void> pressPowerButton() override { return run("system_powerdown"); }
   kj::Promise<void> quit() override { return run("quit"); }
   void kill() override { sendSignal(pidfd_, SIGKILL); }
@@ -83,9 +88,8 @@ class QemuMachine final : public Machine {
     co_await qmp_.execute("set-action", R"({"reboot":"shutdown"})");
     co_await qmp_.execute("cont");
   }
-  co::Co<void> saveNow() {
-    co_await qmp_.execute("stop");
-    sendWith(socket_, " ", saveTo_);  // QMP skips white space; getfd takes the descriptor that came last
+  co::Co<void> saveNow(Fd devices) {
+    sendWith(socket_, " ", devices);  // QMP skips white space; a command takes the descriptor that came last
     co_await qmp_.execute("getfd", R"({"fdname":"devices"})");
     co_await migrate("migrate", "fd:devices");
   }
@@ -97,7 +101,32 @@ class QemuMachine final : public Machine {
     auto migrated = kj::newPromiseAndFulfiller<void>();
     migrated_ = kj::mv(migrated.fulfiller);
     co_await qmp_.execute(command, str(R"({"uri":")", uri, R"("})"));
-    co_await migrated.promise.exclusiveJoin(qmp_.onEnd());
+    kj::Promise<void> late = timer_.afterDelay(kMoveLimit).then([] {
+      kj::throwFatalException(toKj(Error("QEMU does not move the machine's state")));
+    });
+    co_await migrated.promise.exclusiveJoin(qmp_.onEnd()).exclusiveJoin(kj::mv(late));
+  }
+  co::Co<void> stackDisk(Fd disk) {
+    std::string set = std::to_string(kLaterDiskSets + disks_), node = str("disk", ++disks_);
+    sendWith(socket_, " ", disk);
+    co_await qmp_.execute("add-fd", str(R"({"fdset-id":)", set, "}"));
+    nlohmann::json file = {{"driver", "file"},
+                           {"node-name", node + "-file"},
+                           {"discard", "unmap"},
+                           {"locking", "off"},
+                           {"filename", "/dev/fdset/" + set}};
+    nlohmann::json overlay = {{"driver", "qcow2"},
+                              {"node-name", node},
+                              {"file", node + "-file"},
+                              {"backing", nullptr},
+                              {"discard", "unmap"}};
+    for (nlohmann::json* part : {&file, &overlay})
+      if (ephemeral_) (*part)["cache"] = {{"no-flush", true}};
+    co_await qmp_.execute("blockdev-add", file.dump());
+    co_await qmp_.execute("blockdev-add", overlay.dump());
+    nlohmann::json step = {{"node", top_}, {"overlay", node}};
+    co_await qmp_.execute("blockdev-snapshot", step.dump());
+    top_ = node;
   }
   void migrationSeen(const QmpMessage& message) {
     if (migrated_.get() == nullptr) return;
@@ -114,7 +143,11 @@ class QemuMachine final : public Machine {
   kj::Promise<void> run(const char* command) { return qmp_.execute(command).ignoreResult(); }
 
   Child child_;
-  Fd socket_, saveTo_;
+  Fd socket_;
+  bool ephemeral_;
+  std::string top_ = kQemuDiskNode;
+  unsigned disks_ = 0;
+  kj::Timer& timer_;
   ProcessId process_;
   Fd pidfd_;  // outlives the child's, which closes with it
   kj::ForkedPromise<Ended> ended_;
@@ -143,29 +176,24 @@ Child launch(MachineSpec& spec, Fd control) {
   child.fds.emplace_back(kQemuDisk, std::move(spec.disk));
   child.fds.emplace_back(kQemuBacking, std::move(spec.backing));
   if (spec.frames) child.fds.emplace_back(kQemuFrames, std::move(spec.frames));
-  if (spec.saveTo || spec.savedAs) {
-    c.procfs = ProcFs::kProcesses;  // of its own pid namespace: of itself
-    SavedFiles& files = spec.saveTo ? *spec.saveTo : spec.savedAs->files;
-    child.fds.emplace_back(kQemuMemory, std::move(files.memory));
-  }
-  if (spec.savedAs) {
-    child.fds.emplace_back(kQemuDevices, std::move(spec.savedAs->files.devices));
-    child.fds.emplace_back(kQemuSavedDisk, std::move(spec.savedAs->disk));
-  }
+  c.procfs = ProcFs::kProcesses;  // of its own pid namespace, so of itself: its memory has a name there
+  child.fds.emplace_back(kQemuMemory, std::move(spec.memory));
+  if (spec.devices) child.fds.emplace_back(kQemuDevices, std::move(spec.devices));
+  int number = kQemuLayers;
+  for (Fd& layer : spec.layers) child.fds.emplace_back(number++, std::move(layer));
   return startContained(std::move(c), std::move(child));
 }
 
 co::Co<kj::Own<Machine>> startNow(kj::LowLevelAsyncIoProvider& io, kj::UnixEventPort& port, MachineSpec spec,
                                   MachineEventHandler onEvent) {
   auto [ours, theirs] = makeSocketPair(SOCK_STREAM);
-  Fd socket = spec.saveTo ? ours.duplicate() : Fd();
+  Fd socket = ours.duplicate();
   auto stream = io.wrapSocketFd(ours.release(), kj::LowLevelAsyncIoProvider::TAKE_OWNERSHIP |
                                                     kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC);
-  bool saved = spec.savedAs.has_value();
+  bool saved = static_cast<bool>(spec.devices), ephemeral = spec.ephemeral;
   Child child = launch(spec, std::move(theirs));
-  Fd saveTo = spec.saveTo ? std::move(spec.saveTo->devices) : Fd();
-  auto machine = kj::heap<QemuMachine>(port, std::move(child), kj::mv(stream), std::move(socket),
-                                       std::move(saveTo), std::move(onEvent));
+  auto machine = kj::heap<QemuMachine>(port, std::move(child), kj::mv(stream), std::move(socket), ephemeral,
+                                       std::move(onEvent));
   co_await machine->greet();
   if (saved) co_await machine->load();
   co_return kj::mv(machine);

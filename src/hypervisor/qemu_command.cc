@@ -8,7 +8,7 @@
 namespace cove {
 
 namespace {
-constexpr int kDiskSet = 1, kBackingSet = 2, kSavedSet = 3;
+constexpr int kDiskSet = 1, kBackingSet = 2, kLayerSets = 3;
 // Translated code, MiB: QEMU's default is 1 GiB, filled at boot and kept. Booting Debian costs 20 s of
 // processor time with 64 (all of them are used), 24 with 32 and 43 with 16, when everything is translated
 // again and again.
@@ -44,20 +44,23 @@ void addDisk(std::vector<std::string>& argv, const MachineSpec& spec) {
        str("fd=", kQemuBacking, ",set=", kBackingSet), "-blockdev",
        str("driver=file,node-name=backing-file,read-only=on,locking=off,filename=/dev/fdset/", kBackingSet),
        "-blockdev", "driver=raw,node-name=backing,read-only=on,file=backing-file"});
-  if (spec.savedAs)
-    argv.insert(
-        argv.end(),
-        {"-add-fd", str("fd=", kQemuSavedDisk, ",set=", kSavedSet), "-blockdev",
-         str("driver=file,node-name=saved-file,read-only=on,locking=off,filename=/dev/fdset/", kSavedSet),
-         "-blockdev", "driver=qcow2,node-name=saved,read-only=on,file=saved-file,backing=backing"});
+  std::string below = "backing";
+  for (size_t i = 0; i < spec.layers.size(); ++i) {
+    std::string layer = str("layer", i);
+    argv.insert(argv.end(), {"-add-fd", str("fd=", kQemuLayers + i, ",set=", kLayerSets + i), "-blockdev",
+                             str("driver=file,node-name=", layer,
+                                 "-file,read-only=on,locking=off,filename=/dev/fdset/", kLayerSets + i),
+                             "-blockdev",
+                             str("driver=qcow2,node-name=", layer, ",read-only=on,file=", layer,
+                                 "-file,backing=", below)});
+    below = layer;
+  }
   argv.insert(
       argv.end(),
       {"-blockdev",
        str("driver=file,node-name=disk-file,discard=unmap,locking=off,filename=/dev/fdset/", kDiskSet, flush),
        "-blockdev",
-       str("driver=qcow2,node-name=disk,file=disk-file,backing=", spec.savedAs ? "saved" : "backing",
-           ",discard=unmap", flush),
-       "-device",
+       str("driver=qcow2,node-name=disk,file=disk-file,backing=", below, ",discard=unmap", flush), "-device",
        // A full disk of the host stops the machine, it is no error for the guest.
        "virtio-blk-pci,drive=disk,werror=stop,rerror=stop"});
 }
@@ -75,13 +78,12 @@ void addChannels(std::vector<std::string>& argv, const MachineSpec& spec) {
 }
 // Memory that a file holds. QEMU opens it by name, and a descriptor has one in /proc alone.
 void addMemory(std::vector<std::string>& argv, const MachineSpec& spec) {
-  if (!spec.saveTo && !spec.savedAs) return;
   argv.insert(argv.end(),
               {"-object",
                str("memory-backend-file,id=memory,size=", spec.memoryMiB, "M,mem-path=/proc/self/fd/",
-                   kQemuMemory, ",share=", spec.saveTo ? "on" : "off", ",dump=off"),
+                   kQemuMemory, ",share=", spec.copyOnWrite ? "off" : "on", ",dump=off"),
                "-machine", "memory-backend=memory"});
-  if (spec.savedAs) argv.insert(argv.end(), {"-S", "-incoming", "defer"});
+  if (spec.devices) argv.insert(argv.end(), {"-S", "-incoming", "defer"});
 }
 }  // namespace
 

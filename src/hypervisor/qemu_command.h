@@ -10,8 +10,10 @@ namespace cove {
 
 // Numbers of the descriptors in QEMU.
 inline constexpr int kQemuControl = 3, kQemuConsole = 4, kQemuAgent = 5, kQemuFrames = 6, kQemuDisk = 7,
-                     kQemuBacking = 8, kQemuMemory = 9, kQemuDevices = 10, kQemuSavedDisk = 11;
+                     kQemuBacking = 8, kQemuMemory = 9, kQemuDevices = 10,
+                     kQemuLayers = 11;  // and those that follow
 inline constexpr const char* kQemuKernel = "/boot/kernel";
+inline constexpr const char* kQemuDiskNode = "disk";
 inline constexpr const char* kQemuInitrd = "/boot/initrd";
 
 std::vector<std::string> qemuCommand(const MachineSpec& spec);

@@ -7,9 +7,10 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/text.h"
-#include "image/directory.h"
+#include "base/uuid.h"
 #include "image/files.h"
 
 namespace cove::image {
@@ -98,7 +99,7 @@ Fd Store::openDir(const std::string& digest) const {
 
 uint64_t Store::remove(const std::string& digest) {
   uint64_t size = sizeOf(openDir(digest));
-  std::string gone = uniqueName(kGonePrefix);
+  std::string gone = kGonePrefix + newUuid();
   check(::renameat(images_.get(), digest.c_str(), images_.get(), gone.c_str()), "delete", digest);
   check(::fsync(images_.get()), "flush", "the image store");
   removeTree(images_, gone);
@@ -112,7 +113,7 @@ std::optional<Lock> Store::lockRecipe(const std::string& recipeKey) const {
 Staging Store::stage() {
   // Whoever cleans up between mkdir and flock takes the directory away; then another one is made.
   for (;;) {
-    std::string name = uniqueName(kStagePrefix);
+    std::string name = kStagePrefix + newUuid();
     check(::mkdirat(images_.get(), name.c_str(), 0700), "make", "a directory for the new image");
     int fd = ::openat(images_.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) continue;

@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 #include <string>
 
+#include "base/directory.h"
 #include "base/fd.h"
-#include "image/directory.h"
 #include "image/files.h"
 #include "image/store.h"
 

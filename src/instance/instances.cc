@@ -111,17 +111,20 @@ co::Co<Instances::Running> Instances::run(InstanceSpec spec, std::string id, boo
   co_return Running{record.name(), kj::mv(socket)};
 }
 
-co::Co<void> Instances::start(std::string name) {
+co::Co<void> Instances::start(std::string name, bool cold) {
   co_await settle(name);
   InstanceRecord record = records_.get(name);
   if (find(record) != nullptr) co_return;
-  Beginning booting;
-  co_await launch(std::move(record), booting);
+  Beginning beginning = beginningOf(record, cold);
+  co_await launch(std::move(record), beginning);
 }
 
 co::Co<rpc::Socket::Client> Instances::connect(std::string name) {
   InstanceRecord record = records_.get(name);
   if (find(record) == nullptr) {
+    if (isSuspended(operations_.openDir(name)))
+      throw Error(str("the instance ", name, " is suspended"))
+          .hint(str("Let it go on:\n  cove resume ", name));
     bool failed = record.state == InstanceRecord::State::kFailed;
     throw Error(str("the instance ", name, " is not running", failed ? "; it failed: " : "", record.reason))
         .hint(str("Start it:\n  cove start ", name));
@@ -234,6 +237,10 @@ void Instances::describe(const InstanceRecord& record, rpc::InstanceInfo::Builde
     bool failed = record.state == InstanceRecord::State::kFailed;
     state.state = failed ? rpc::VmState::FAILED : rpc::VmState::STOPPED;
     state.reason = record.reason;
+    struct stat suspended;
+    if (::fstatat(state_.fd.get(), str(record.name(), "/", kSuspendedName).c_str(), &suspended,
+                  AT_SYMLINK_NOFOLLOW) == 0)
+      state.state = rpc::VmState::SUSPENDED;
   }
   state.write(info.initVm());
 }

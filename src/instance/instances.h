@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "instance/activity.h"
 #include "instance/images.h"
+#include "instance/instance_state.h"
 #include "instance/launch.h"
 #include "instance/operations.h"
 #include "instance/records.h"
@@ -31,8 +32,8 @@ class Instances {
   // Dropping the promise undoes it. Returns the name. `id`: a UUID that no instance has, or empty.
   co::Co<std::string> create(InstanceSpec spec, std::string id, image::ProgressCallback progress);
   // Answered when the supervisor runs; at once if it does already. A machine that is ending is waited for,
-  // and started again. Not to be dropped.
-  co::Co<void> start(std::string name);
+  // and started again. What is suspended goes on, unless it is to be `cold`. Not to be dropped.
+  co::Co<void> start(std::string name, bool cold);
   struct Running {
     std::string name;
     rpc::Socket::Client socket;
@@ -49,6 +50,18 @@ class Instances {
   // By force. That there is none is no error.
   co::Co<void> removeById(std::string id);
   co::Co<void> keep(std::string name);
+
+  // Answered when its state is on the disk and its machine has ended; at once if it is suspended. Not to be
+  // dropped.
+  co::Co<void> suspend(std::string name);
+  // A new instance that is what the other is, with its memory where that runs or is suspended (then true is
+  // returned). Dropping the promise undoes it.
+  co::Co<bool> clone(std::string name, std::string newName, std::string id);
+  // Snapshots of an instance. Not to be dropped.
+  co::Co<void> makeSnapshot(std::string name, std::string snapshot);
+  co::Co<void> applySnapshot(std::string name, std::string snapshot, bool force);
+  co::Co<void> removeSnapshot(std::string name, std::string snapshot);
+  std::vector<Snapshot> snapshots(const std::string& name) const;
 
   // As the supervisors say now.
   co::Co<void> list(rpc::Daemon::ListResults::Builder results);
@@ -87,11 +100,17 @@ class Instances {
   bool adopt(const InstanceRecord& record);
   void watch(const InstanceRecord& record, std::unique_ptr<SupervisorLink> link);
   co::Co<void> follow(std::string id);
+  Beginning beginningOf(const InstanceRecord& record, bool cold) const;
   co::Co<void> saveLike(InstanceRecord record);
   void recordEnd(const InstanceRecord& record, const VmState& last);
   void onStatus(const std::string& id, const VmState& state);
   co::Co<void> recoverMachine(InstanceRecord record);
   Machine* find(const InstanceRecord& record);
+
+  // instances_states.cc
+  co::Co<void> suspendMachine(InstanceRecord record);
+  co::Co<void> copyTo(InstanceRecord record, std::string stage);
+  co::Co<void> fillClone(InstanceRecord record, Fd dir);
 
   kj::AsyncIoContext& io_;
   const StateDir& state_;

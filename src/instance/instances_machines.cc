@@ -1,4 +1,5 @@
 // The running half of Instances: supervisors started, watched, stopped and adopted.
+#include <algorithm>
 #include <kj/timer.h>
 #include <unistd.h>
 
@@ -8,8 +9,10 @@
 #include "instance/instances.h"
 #include "instance/last_event.h"
 #include "instance/launch.h"
+#include "instance/memory_key.h"
 #include "instance/ssh_config.h"
 #include "instance/tools.h"
+#include "machine/disk_layers.h"
 #include "machine/launch.h"
 
 namespace cove {
@@ -24,6 +27,13 @@ constexpr kj::Duration kQuiet = 5 * kj::SECONDS;     // before something is done
 constexpr kj::Duration kSettlePause = 50 * kj::MILLISECONDS;
 constexpr int kStrayLooks = 500;
 constexpr kj::Duration kStrayPause = 20 * kj::MILLISECONDS;
+
+VmState killedMeanwhile() {
+  VmState state;
+  state.state = rpc::VmState::FAILED;
+  state.reason = "its supervisor was killed while no daemon ran";
+  return state;
+}
 
 }  // namespace
 
@@ -41,7 +51,8 @@ co::Co<kj::Maybe<rpc::Socket::Client>> Instances::beginFromSaved(InstanceRecord 
     if (socket != nullptr) co_return kj::mv(socket);
     found.trouble = "no machine begins from the saved one";
     saved_.distrust(found);
-    co_await makeDisk(io_.unixEventPort, operations_.openDir(record.name()), record.spec.diskBytes);
+    co_await makeDisk(io_.unixEventPort, operations_.openDir(record.name()), kDiskName,
+                      record.spec.diskBytes);
   }
   if (!found.trouble.empty()) {
     log_.warning(found.trouble);
@@ -83,6 +94,18 @@ co::Co<kj::Maybe<rpc::Socket::Client>> Instances::tryToBegin(InstanceRecord reco
   co_return nullptr;
 }
 
+Beginning Instances::beginningOf(const InstanceRecord& record, bool cold) const {
+  Beginning beginning;
+  Fd dir = operations_.openDir(record.name());
+  requireWhole(dir);
+  if (!isSuspended(dir)) return beginning;
+  if (cold)
+    dropSuspended(dir);
+  else
+    beginning.key = stateKeyOf(suspendedSalt(dir));
+  return beginning;
+}
+
 co::Co<void> Instances::launch(InstanceRecord record, Beginning beginning) {
   auto entry = activity_.begin("starting", record.name());
   auto image = images_.get(record.image);
@@ -91,9 +114,7 @@ co::Co<void> Instances::launch(InstanceRecord record, Beginning beginning) {
                                               operations_.openDir(record.name()),
                                               images_.openDir(record.image), kj::mv(beginning));
   auto link = SupervisorLink::open(io_, operations_.openDir(record.name()), launched.supervisor);
-  if (!link)
-    throw Error(str("cannot start ", record.name(), ": its supervisor ended at once; ",
-                    lastEvent(operations_.openDir(record.name())).reason));
+  if (!link) throw Error(str("cannot start ", record.name(), ": its supervisor ended at once"));
   records_.setRunning(record.id, launched.supervisor, launched.accelerator);
   watch(record, std::move(link));
 }
@@ -209,9 +230,13 @@ co::Co<void> Instances::settle(std::string name) {
   for (;;) {
     auto record = records_.find(name);
     if (!record) co_return;
-    Machine* machine = find(*record);
     std::string verb = activity_.of(name);
-    if (verb.empty() && (machine == nullptr || !machine->link->state().leaving())) co_return;
+    if (verb.empty()) {
+      if (Machine* machine = find(*record)) co_await machine->link->refresh();
+      // It may be gone by now; and one that does not answer is about to be.
+      Machine* machine = find(*record);
+      if (machine == nullptr || (machine->link->answered() && !machine->link->state().leaving())) co_return;
+    }
     if (timer.now() > late)
       throw Error(str("cannot go on with ", name, ": ", verb.empty() ? "stopping" : verb,
                       " it does not come to an end"))
@@ -249,8 +274,11 @@ bool Instances::adopt(const InstanceRecord& record) {
 co::Co<void> Instances::recoverMachine(InstanceRecord record) {
   try {
     if (adopt(record)) co_return;
+    bool unfinished = std::ranges::any_of(
+        journal_.interrupted(), [&](const Journal::Interrupted& i) { return i.subject == record.name(); });
+    if (!unfinished) clearStages(operations_.openDir(record.name()));
     if (record.state == InstanceRecord::State::kRunning)
-      recordEnd(record, lastEvent(operations_.openDir(record.name())));
+      recordEnd(record, lastEvent(operations_.openDir(record.name())).value_or(killedMeanwhile()));
     if (record.spec.ephemeral) {
       log_.warning(str("deleting the ephemeral instance ", record.name(), ": its machine has ended"));
       co_await discard(record);

@@ -26,23 +26,26 @@ std::string lastLine(const Fd& dir) {
 
 }  // namespace
 
-VmState lastEvent(const Fd& instanceDir) {
-  VmState state;
-  state.state = rpc::VmState::FAILED;
-  state.reason = "its supervisor was killed while no daemon ran";
+std::optional<VmState> lastEvent(const Fd& instanceDir) {
+  VmState last;
   try {
     // The values in it may be a guest's; the form is the supervisor's, and anything else counts as nothing.
     auto status = nlohmann::json::parse(lastLine(instanceDir)).at("status");
     if (status.at("state") == "stopped") {
-      state.state = rpc::VmState::STOPPED;
-      state.reason.clear();
+      last.state = rpc::VmState::STOPPED;
+    } else if (status.at("state") == "suspended") {
+      last.state = rpc::VmState::SUSPENDED;
     } else if (status.at("state") == "failed" && !status.at("errors").empty()) {
-      state.reason = escapeForTerminal(status.at("errors").at(0).get<std::string>().substr(0, kReason));
+      last.state = rpc::VmState::FAILED;
+      last.reason = escapeForTerminal(status.at("errors").at(0).get<std::string>().substr(0, kReason));
     }
   } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
   } catch (const Error&) {
+    return std::nullopt;
   }
-  return state;
+  if (!last.ended()) return std::nullopt;
+  return last;
 }
 
 }  // namespace cove

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "hypervisor/acceleration.h"
 #include "hypervisor/qemu.h"
+#include "instance/saved_key.h"
 #include "instance/tools.h"
 #include "machine/launch.h"
 
@@ -40,6 +41,8 @@ void fill(rpc::VmConfig::Builder config, const InstanceRecord& record, const ima
   config.setAccelerator(record.accelerator);
   config.setQemu(requireQemu());
   config.setKernelArguments(joined(image.manifest.kernelArguments));
+  config.setId(record.id);
+  config.setKind(resumeKind(record));
 }
 
 void authorizeKey(rpc::VmConfig::Builder config, const Fd& instanceDir) {
@@ -60,8 +63,12 @@ std::string requireQemu() {
 co::Co<Launched> launchInstance(kj::UnixEventPort& port, const Fd& stateDir, InstanceRecord record,
                                 image::Image image, Fd instanceDir, Fd imageDir, Beginning beginning) {
   Launched launched;
-  Acceleration acceleration = co_await probeAcceleration(port, requireQemu(), stateDir);
-  launched.accelerator = record.accelerator = acceleration.name;
+  // What was suspended goes on as it was.
+  if (!beginning.key) {
+    Acceleration acceleration = co_await probeAcceleration(port, requireQemu(), stateDir);
+    record.accelerator = acceleration.name;
+  }
+  launched.accelerator = record.accelerator;
 
   capnp::MallocMessageBuilder message;
   auto config = message.initRoot<rpc::VmConfig>();
@@ -69,6 +76,7 @@ co::Co<Launched> launchInstance(kj::UnixEventPort& port, const Fd& stateDir, Ins
   authorizeKey(config, instanceDir);
   config.setSave(beginning.save);
   config.setFromSaved(beginning.from != nullptr);
+  config.setResume(beginning.key.has_value());
   std::string program = programPath("cove-vm");
   // The supervisor becomes nobody's child, as it would be after the daemon's death: there is one way to watch
   // it.
@@ -77,7 +85,8 @@ co::Co<Launched> launchInstance(kj::UnixEventPort& port, const Fd& stateDir, Ins
     errno = 0;
     if (beginning.save && ::nice(kSaverNice) < 0 && errno != 0)
       throw sysError("lower the priority of", "a machine");
-    Child child = launchSupervisor({program, config.asReader(), instanceDir, imageDir, beginning.from.get()});
+    Child child = launchSupervisor({program, config.asReader(), instanceDir, imageDir, beginning.from.get(),
+                                    beginning.key ? &*beginning.key : nullptr});
     ProcessId id = child.id();
     writeAll(answer, {reinterpret_cast<const char*>(&id), sizeof id}, "the supervisor's identity");
     child.release();

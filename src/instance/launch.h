@@ -2,11 +2,12 @@
 #pragma once
 #include <kj/async-unix.h>
 #include <memory>
+#include <optional>
 
 #include "base/child.h"
-#include "hypervisor/machine.h"
 #include "image/store.h"
 #include "instance/records.h"
+#include "machine/setup.h"
 #include "rpc/co.h"
 
 namespace cove {
@@ -22,6 +23,7 @@ struct Launched {
 struct Beginning {
   bool save = false;  // boots, is saved where its disk is, and ends; yields to others
   std::shared_ptr<SavedMachine> from = nullptr;  // where one stood that was saved
+  std::optional<StateKey> key = std::nullopt;    // where it was suspended itself
 };
 // Probes the acceleration where that is not known yet, and starts the supervisor; resolves when it listens on
 // vm.sock. `stateDir` outlives the promise.

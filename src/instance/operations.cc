@@ -5,10 +5,12 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/text.h"
-#include "image/directory.h"
+#include "instance/instance_state.h"
 #include "instance/tools.h"
+#include "machine/disk_layers.h"
 
 namespace cove {
 
@@ -16,23 +18,24 @@ namespace {
 
 constexpr const char* kCreate = "create";
 constexpr const char* kDelete = "delete";
+constexpr const char* kApply = "apply";
 
-// What both operations need to be rebuilt.
-std::string argumentsOf(const InstanceRecord& record) {
-  return nlohmann::json{{"id", record.id},
-                        {"spec", encodeSpec(record.spec)},
-                        {"image", record.image},
-                        {"createdAt", record.createdAt}}
-      .dump();
+// What all operations need to be rebuilt.
+nlohmann::json argumentsOf(const InstanceRecord& record) {
+  return {{"id", record.id},
+          {"spec", encodeSpec(record.spec)},
+          {"image", record.image},
+          {"createdAt", record.createdAt},
+          {"accelerator", record.accelerator}};
 }
 
-InstanceRecord recordOf(const std::string& arguments) {
-  auto json = nlohmann::json::parse(arguments);
+InstanceRecord recordOf(const nlohmann::json& json) {
   InstanceRecord record;
   record.id = json.at("id");
   record.spec = decodeSpec(json.at("spec"));
   record.image = json.at("image");
   record.createdAt = json.at("createdAt");
+  record.accelerator = json.at("accelerator");
   return record;
 }
 
@@ -93,18 +96,23 @@ kj::Promise<void> InstanceOperations::flushDir(const std::string& name) {
   });
 }
 
-Operation InstanceOperations::create(const InstanceRecord& record) {
+Operation InstanceOperations::create(const InstanceRecord& record, Fill fill) {
   Operation operation;
   operation.kind = kCreate;
   operation.subject = record.name();
-  operation.arguments = argumentsOf(record);
+  operation.arguments = argumentsOf(record).dump();
   operation.policy = Operation::Policy::kUndo;
   std::string dir = nurseryOf(record);
   operation.steps = {
-      {"directory", [this, record] { return makeDir(record); },
-       [this, dir] { image::removeTree(state_.fd, dir); }},
+      {"directory", [this, record] { return makeDir(record); }, [this, dir] { removeTree(state_.fd, dir); }},
       {"key", [this, record, dir] { return makeKeyPair(port_, openDir(dir), "cove-" + record.name()); }},
-      {"disk", [this, record, dir] { return makeDisk(port_, openDir(dir), record.spec.diskBytes); }},
+      {"disk",
+       [this, record, dir] { return makeDisk(port_, openDir(dir), kDiskName, record.spec.diskBytes); }},
+      {"fill",
+       [this, dir, fill = std::move(fill)]() -> kj::Promise<void> {
+         if (!fill) return kj::READY_NOW;
+         return fill(openDir(dir));
+       }},
       {"flush", [this, dir] { return flushDir(dir); }},
       {"place", [this, record] { return placeDir(record); }, [this, record] { withdrawDir(record); }}};
   operation.atEnd = [this, record] { records_.insert(record); };
@@ -115,7 +123,7 @@ Operation InstanceOperations::remove(const InstanceRecord& record) {
   Operation operation;
   operation.kind = kDelete;
   operation.subject = record.name();
-  operation.arguments = argumentsOf(record);
+  operation.arguments = argumentsOf(record).dump();
   operation.policy = Operation::Policy::kFinish;
   operation.makesRoom = true;
   operation.atBegin = [this, record] { records_.remove(record.id); };
@@ -127,17 +135,45 @@ Operation InstanceOperations::remove(const InstanceRecord& record) {
                         return kj::READY_NOW;
                       }},
                      {"files", [this, record] {
-                        return runForked(port_, "delete " + record.name(), [this, grave = graveOf(record)] {
-                          image::removeTree(state_.fd, grave);
-                        });
+                        return runForked(port_, "delete " + record.name(),
+                                         [this, grave = graveOf(record)] { removeTree(state_.fd, grave); });
                       }}};
   return operation;
 }
 
+Operation InstanceOperations::apply(const InstanceRecord& record, const std::string& stage, bool suspended) {
+  Operation operation;
+  operation.kind = kApply;
+  operation.subject = record.name();
+  auto arguments = argumentsOf(record);
+  arguments["stage"] = stage;
+  arguments["suspended"] = suspended;
+  operation.arguments = arguments.dump();
+  operation.policy = Operation::Policy::kFinish;
+  std::string name = record.name();
+  operation.steps = {
+      {"replace",
+       [this, name, stage, suspended] {
+         return runForked(port_, "apply the snapshot to " + name,
+                          [this, name, stage, suspended] { replaceState(openDir(name), stage, suspended); });
+       }},
+      {"clear", [this, name, stage] {
+         return runForked(port_, "apply the snapshot to " + name,
+                          [this, name, stage] { removeTree(openDir(name), stage); });
+       }}};
+  operation.atEnd = [this, record] {
+    records_.setEnded(record.id, InstanceRecord::State::kStopped, "");
+    records_.setAccelerator(record.id, record.accelerator);
+  };
+  return operation;
+}
+
 Operation InstanceOperations::rebuild(const Journal::Interrupted& interrupted) {
-  InstanceRecord record = recordOf(interrupted.arguments);
+  auto arguments = nlohmann::json::parse(interrupted.arguments);
+  InstanceRecord record = recordOf(arguments);
   if (interrupted.kind == kCreate) return create(record);
   if (interrupted.kind == kDelete) return remove(record);
+  if (interrupted.kind == kApply) return apply(record, arguments.at("stage"), arguments.at("suspended"));
   throw Error(str("cannot recover the ", interrupted.kind, " of ", interrupted.subject, ": unknown kind"));
 }
 

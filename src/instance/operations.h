@@ -1,5 +1,6 @@
 // The journalled changes of instances, each rebuilt from its record alone when a daemon was killed.
 #pragma once
+#include <functional>
 #include <kj/async-unix.h>
 
 #include "base/paths.h"
@@ -13,11 +14,16 @@ class InstanceOperations {
   InstanceOperations(kj::UnixEventPort& port, const StateDir& state, Records& records)
       : port_(port), state_(state), records_(records) {}
 
-  // Directory, cove.yaml, key pair and disk, under another name until they are complete; then the row. Undone
-  // when it cannot be finished; a directory of that name that another made is left alone.
-  Operation create(const InstanceRecord& record);
+  // Directory, cove.yaml, key pair and disk, and what `fill` adds to its directory, under another name until
+  // they are complete; then the row. Undone when it cannot be finished; a directory of that name that another
+  // made is left alone.
+  using Fill = std::function<kj::Promise<void>(Fd dir)>;
+  Operation create(const InstanceRecord& record, Fill fill = nullptr);
   // The row first, so that the name is free and nothing can use it; then the files. Finished in any case.
   Operation remove(const InstanceRecord& record);
+  // It becomes what is in its directory `stage` (instance_state.h), saved under record.accelerator; with its
+  // memory where it is `suspended`. Finished in any case.
+  Operation apply(const InstanceRecord& record, const std::string& stage, bool suspended);
   // Of an earlier daemon.
   Operation rebuild(const Journal::Interrupted& interrupted);
 

@@ -67,8 +67,10 @@ std::vector<std::string> Records::usersOf(const std::string& image) const {
 
 void Records::insert(const InstanceRecord& record) {
   database_.execute(
-      "INSERT INTO instance (id, name, spec, image, created_at, state) VALUES (?, ?, ?, ?, ?, ?)", record.id,
-      record.name(), encodeSpec(record.spec), record.image, record.createdAt, nameOf(record.state));
+      "INSERT INTO instance (id, name, spec, image, created_at, state, accelerator) VALUES (?, ?, ?, ?, ?, "
+      "?, ?)",
+      record.id, record.name(), encodeSpec(record.spec), record.image, record.createdAt, nameOf(record.state),
+      record.accelerator);
 }
 
 void Records::remove(const std::string& id) { database_.execute("DELETE FROM instance WHERE id = ?", id); }
@@ -83,6 +85,10 @@ void Records::setRunning(const std::string& id, const ProcessId& supervisor, con
 void Records::setEnded(const std::string& id, InstanceRecord::State state, const std::string& reason) {
   database_.execute("UPDATE instance SET state = ?, reason = ?, pid = 0, start_time = 0 WHERE id = ?",
                     nameOf(state), reason, id);
+}
+
+void Records::setAccelerator(const std::string& id, const std::string& accelerator) {
+  database_.execute("UPDATE instance SET accelerator = ? WHERE id = ?", accelerator, id);
 }
 
 void Records::setSpec(const std::string& id, const InstanceSpec& spec) {

@@ -41,6 +41,7 @@ class Records {
   void setRunning(const std::string& id, const ProcessId& supervisor, const std::string& accelerator);
   // kStopped, or kFailed with its reason.
   void setEnded(const std::string& id, InstanceRecord::State state, const std::string& reason);
+  void setAccelerator(const std::string& id, const std::string& accelerator);
   void setSpec(const std::string& id, const InstanceSpec& spec);
 
  private:

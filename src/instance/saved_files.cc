@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "machine/disk_layers.h"
 #include "machine/saved_memory.h"
 
 namespace cove {
@@ -115,7 +116,7 @@ std::string digestOf(std::string_view text) {
 
 void sealSaved(const Fd& store, const Fd& dir, const std::string& madeOf) {
   nlohmann::json files;
-  for (const char* name : {kSavedMemory, kSavedDevices, kSavedDisk}) {
+  for (const char* name : {kSavedMemory, kSavedDevices, kDiskName}) {
     files[name] = digestOfFile(dir, name);
     check(::fchmodat(dir.get(), name, 0400, 0), "protect", name);
   }
@@ -137,9 +138,10 @@ void removeSealKey(const Fd& store) {
 
 LoadedMachine::LoadedMachine(const Fd& dir, uint32_t memoryMiB)
     : dir_(dir.duplicate()),
-      files_{makeMemfd("saved-memory"), makeMemfd("saved-devices")},
-      disk_(openBeneath(dir, kSavedDisk, O_RDONLY)) {
-  check(::ftruncate(files_.memory.get(), static_cast<off_t>(memoryMiB) << 20), "make", "a machine's memory");
+      memory_(makeMemfd("saved-memory")),
+      devices_(makeMemfd("saved-devices")),
+      disk_(openBeneath(dir, kDiskName, O_RDONLY)) {
+  check(::ftruncate(memory_.get(), static_cast<off_t>(memoryMiB) << 20), "make", "a machine's memory");
 }
 
 void LoadedMachine::fill(const Fd& store, const std::string& madeOf) {
@@ -150,29 +152,34 @@ void LoadedMachine::fill(const Fd& store, const std::string& madeOf) {
   Digest devicesDigest, memoryDigest, diskDigest;
   forBlocks(devices, kSavedDevices, [&](std::string_view block) {
     devicesDigest.add(block);
-    writeAll(files_.devices, block, kSavedDevices);
+    writeAll(devices_, block, kSavedDevices);
   });
   expectDigest(description, kSavedDevices, devicesDigest.finish());
-  readMemory(openBeneath(dir_, kSavedMemory, O_RDONLY), files_.memory,
-             [&](std::string_view block) { memoryDigest.add(block); });
+  Fd file = openBeneath(dir_, kSavedMemory, O_RDONLY);
+  readMemory(
+      [&](char* to, size_t size) {
+        if (readSome(file, to, size, kSavedMemory) != size) throw Error("its file memory is cut off");
+        memoryDigest.add({to, size});
+      },
+      memory_);
   expectDigest(description, kSavedMemory, memoryDigest.finish());
-  forBlocks(disk_, kSavedDisk, [&](std::string_view block) { diskDigest.add(block); });
-  expectDigest(description, kSavedDisk, diskDigest.finish());
+  forBlocks(disk_, kDiskName, [&](std::string_view block) { diskDigest.add(block); });
+  expectDigest(description, kDiskName, diskDigest.finish());
 }
 
 void LoadedMachine::freeze() {
-  sealMemfd(files_.memory);
-  sealMemfd(files_.devices);
+  sealMemfd(memory_);
+  sealMemfd(devices_);
 }
 
 SavedMachine LoadedMachine::start() const {
   // Opened anew: neither a position nor flags are shared by two machines.
   auto reopen = [](const Fd& file) { return openFile(str("/proc/self/fd/", file.get()), O_RDONLY); };
-  return {{reopen(files_.memory), reopen(files_.devices)}, reopen(disk_)};
+  return {reopen(memory_), reopen(devices_), reopen(disk_)};
 }
 
 uint64_t LoadedMachine::memoryBytes() const {
-  return static_cast<uint64_t>(statOf(files_.memory, "memory").st_blocks) * 512;
+  return static_cast<uint64_t>(statOf(memory_, "memory").st_blocks) * 512;
 }
 
 }  // namespace cove

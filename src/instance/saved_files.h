@@ -12,11 +12,9 @@
 #pragma once
 #include <string>
 
-#include "hypervisor/machine.h"
+#include "machine/setup.h"
 
 namespace cove {
-
-inline constexpr const char* kSavedDisk = "disk";
 
 // BLAKE2b of 256 bits, in hexadecimal.
 std::string digestOf(std::string_view text);
@@ -44,9 +42,7 @@ class LoadedMachine {
   uint64_t memoryBytes() const;  // that it takes on the host
 
  private:
-  Fd dir_;
-  SavedFiles files_;
-  Fd disk_;
+  Fd dir_, memory_, devices_, disk_;
 };
 
 }  // namespace cove

@@ -23,7 +23,8 @@ class SavedFilesTest : public testing::Test {
     Fd memory = makeMemfd("memory");
     EXPECT_EQ(::ftruncate(memory.get(), 1 << 20), 0);
     writeAll(memory, "remembered", "memory");
-    writeMemory(memory, create("memory"));
+    Fd file = create("memory");
+    writeMemory(memory, [&](std::string_view bytes) { writeAll(file, bytes, "memory"); });
     writeAll(create("devices"), "state of devices", "devices");
     writeAll(create("disk"), "a qcow2", "disk");
     sealSaved(store_, dir_, kMadeOf);
@@ -61,11 +62,11 @@ TEST_F(SavedFilesTest, AreLoadedAsTheyWereSealed) {
   loaded.freeze();
   SavedMachine one = loaded.start(), two = loaded.start();
   char text[16] = {};
-  EXPECT_EQ(::pread(one.files.memory.get(), text, 10, 0), 10);
+  EXPECT_EQ(::pread(one.memory.get(), text, 10, 0), 10);
   EXPECT_STREQ(text, "remembered");
   // Each reads its own from the beginning.
-  EXPECT_EQ(readAll(one.files.devices, 100, "devices"), "state of devices");
-  EXPECT_EQ(readAll(two.files.devices, 100, "devices"), "state of devices");
+  EXPECT_EQ(readAll(one.devices, 100, "devices"), "state of devices");
+  EXPECT_EQ(readAll(two.devices, 100, "devices"), "state of devices");
 }
 
 TEST_F(SavedFilesTest, NobodyChangesWhatMachinesBeginFrom) {
@@ -73,19 +74,19 @@ TEST_F(SavedFilesTest, NobodyChangesWhatMachinesBeginFrom) {
   loaded.fill(store_, kMadeOf);
   loaded.freeze();
   SavedMachine machine = loaded.start();
-  for (const Fd* file : {&machine.files.memory, &machine.files.devices, &machine.disk}) {
+  for (const Fd* file : {&machine.memory, &machine.devices, &machine.disk}) {
     EXPECT_LT(::pwrite(file->get(), "x", 1, 0), 0);
     EXPECT_NE(::ftruncate(file->get(), 0), 0);
     EXPECT_EQ(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file->get(), 0), MAP_FAILED);
   }
   // What a QEMU that opens it anew may do: have a copy of its own.
-  EXPECT_LT(::fcntl(machine.files.memory.get(), F_ADD_SEALS, F_SEAL_WRITE), 0);
-  void* own = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, machine.files.memory.get(), 0);
+  EXPECT_LT(::fcntl(machine.memory.get(), F_ADD_SEALS, F_SEAL_WRITE), 0);
+  void* own = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, machine.memory.get(), 0);
   ASSERT_NE(own, MAP_FAILED);
   *static_cast<char*>(own) = 'X';
   ::munmap(own, 4096);
   char first = 0;
-  EXPECT_EQ(::pread(machine.files.memory.get(), &first, 1, 0), 1);
+  EXPECT_EQ(::pread(machine.memory.get(), &first, 1, 0), 1);
   EXPECT_EQ(first, 'r');
 }
 
@@ -115,7 +116,7 @@ TEST_F(SavedFilesTest, AnyDamageIsFound) {
   EXPECT_EQ(errorOf(), "");
   ASSERT_EQ(::fchmodat(dir_.get(), "memory", 0600, 0), 0);
   ASSERT_EQ(::ftruncate(openAt(dir_, "memory", O_RDWR).get(), 1000), 0);
-  EXPECT_EQ(errorOf(), "the saved memory is cut off");
+  EXPECT_EQ(errorOf(), "its file memory is cut off");
 }
 
 TEST_F(SavedFilesTest, OneOfAnotherStateDirectoryOrKindIsRefused) {

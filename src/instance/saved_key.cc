@@ -21,6 +21,14 @@ std::string cpuFlags() {
   size_t at = text.find("\nflags");
   return at == std::string::npos ? "" : text.substr(at + 1, text.find('\n', at + 1) - at - 1);
 }
+
+// An emulated machine depends on nothing of it.
+nlohmann::json hostOf(const std::string& accelerator) {
+  if (accelerator != "kvm") return nullptr;
+  utsname host{};
+  check(::uname(&host), "find out", "the kernel's version");
+  return {host.release, host.version, cpuFlags()};
+}
 }  // namespace
 
 SavedKey savedKey(const InstanceRecord& record, const image::Image& image) {
@@ -32,7 +40,6 @@ SavedKey savedKey(const InstanceRecord& record, const image::Image& image) {
   machine.memoryMiB = record.spec.memoryMiB;
   // What the image adds is in its digest.
   machine.kernelArguments = kernelCommandLine(machine.accelerator, true);
-  machine.saveTo.emplace();
   machine.frames = openFile("/dev/null", O_RDONLY);  // that there is a network card
   nlohmann::json madeOf = {{"image", image.digest},
                            {"os", image.manifest.os},
@@ -44,14 +51,18 @@ SavedKey savedKey(const InstanceRecord& record, const image::Image& image) {
                            {"qemu", identityOf(machine.program)},
                            {"command", qemuCommand(machine)},
                            {"owner", ::geteuid()}};
-  if (machine.accelerator == "kvm") {
-    utsname host{};
-    check(::uname(&host), "find out", "the kernel's version");
-    madeOf["host"] = {host.release, host.version, cpuFlags()};
-  }
+  madeOf["host"] = hostOf(machine.accelerator);
   SavedKey key{madeOf.dump(), {}};
   key.digest = digestOf(key.madeOf);
   return key;
+}
+
+std::string resumeKind(const InstanceRecord& record) {
+  return nlohmann::json{{"accelerator", record.accelerator},
+                        {"cpus", record.spec.cpus},
+                        {"memoryMiB", record.spec.memoryMiB},
+                        {"processor", record.accelerator == "kvm" ? cpuFlags() : ""}}
+      .dump();
 }
 
 }  // namespace cove

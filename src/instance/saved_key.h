@@ -18,4 +18,7 @@ struct SavedKey {
 // size of the disk, owner. An Error where QEMU or the agent is not there.
 SavedKey savedKey(const InstanceRecord& record, const image::Image& image);
 
+// What must be the same on the host where a suspended machine goes on.
+std::string resumeKind(const InstanceRecord& record);
+
 }  // namespace cove

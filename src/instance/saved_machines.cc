@@ -6,11 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "base/uuid.h"
 #include "hypervisor/acceleration.h"
-#include "image/directory.h"
 #include "instance/tools.h"
+#include "machine/disk_layers.h"
 #include "machine/saved_memory.h"
 
 namespace cove {
@@ -30,8 +32,8 @@ Fd openStore(const StateDir& state) {
 
 // What is left in its directory is what is sealed.
 void removeTraces(const Fd& dir) {
-  for (const std::string& name : image::entriesOf(dir))
-    if (name != kSavedMemory && name != kSavedDevices && name != kSavedDisk) image::removeTree(dir, name);
+  for (const std::string& name : entriesOf(dir))
+    if (name != kSavedMemory && name != kSavedDevices && name != kDiskName) removeTree(dir, name);
 }
 }  // namespace
 
@@ -39,7 +41,7 @@ SavedMachines::SavedMachines(kj::AsyncIoContext& io, const StateDir& state, Imag
                              const Log& log)
     : io_(io), state_(state), images_(images), limit_(limit), log_(log), store_(openStore(state)) {
   // Of a daemon that was killed. A machine that still runs there lost its lease with it, and ends.
-  for (const std::string& name : image::entriesOf(store_))
+  for (const std::string& name : entriesOf(store_))
     if (name.starts_with(kStagePrefix)) clear(name);
   keepLimit();
 }
@@ -59,7 +61,7 @@ void SavedMachines::touch(const std::string& name) const noexcept {
 }
 
 std::vector<std::string> SavedMachines::names() const {
-  std::vector<std::string> names = image::entriesOf(store_);
+  std::vector<std::string> names = entriesOf(store_);
   std::erase_if(names, [](const std::string& name) { return name.size() != kDigestText; });
   return names;
 }
@@ -130,7 +132,7 @@ co::Co<void> SavedMachines::make(InstanceRecord record) {
   if (!key || failed_.contains(key->digest) || isThere(key->digest)) co_return;
   making_ = true;
   KJ_DEFER(making_ = false);
-  std::string stage = image::uniqueName(kStagePrefix);
+  std::string stage = kStagePrefix + newUuid();
   std::string failure;
   try {
     Images::Pin pin(images_, record.image);
@@ -154,11 +156,13 @@ co::Co<void> SavedMachines::makeNow(InstanceRecord record, SavedKey key, std::st
   record.spec.user = {};
   record.spec.ephemeral = true;
   record.spec.name = "saved";
-  co_await makeDisk(io_.unixEventPort, dir.duplicate(), record.spec.diskBytes);
-  Beginning saving{true, nullptr};
+  record.id.clear();
+  co_await makeDisk(io_.unixEventPort, dir.duplicate(), kDiskName, record.spec.diskBytes);
+  Beginning saving;
+  saving.save = true;
   co_await runMachine(record, dir.duplicate(), saving);
   removeTraces(dir);
-  if (image::sizeOf(dir) > limit_) throw Error("it is larger than all of them may be (COVE_SAVED_LIMIT)");
+  if (sizeOf(dir) > limit_) throw Error("it is larger than all of them may be (COVE_SAVED_LIMIT)");
   std::function<void()> seal = [this, stage, madeOf = key.madeOf] { sealSaved(store_, open(stage), madeOf); };
   co_await runForked(io_.unixEventPort, "seal a saved machine", seal);
 
@@ -166,10 +170,12 @@ co::Co<void> SavedMachines::makeNow(InstanceRecord record, SavedKey key, std::st
   auto loaded = co_await load(stage, record, key);
   check(::mkdirat(dir.get(), kTrialName, 0700), "make the directory", kTrialName);
   Fd trial = openBeneath(dir, kTrialName, O_RDONLY | O_DIRECTORY);
-  co_await makeDisk(io_.unixEventPort, trial.duplicate(), record.spec.diskBytes);
-  Beginning resuming{false, std::make_shared<SavedMachine>(loaded->start())};
+  co_await makeDisk(io_.unixEventPort, trial.duplicate(), kDiskName, record.spec.diskBytes);
+  Beginning resuming;
+  resuming.from = std::make_shared<SavedMachine>(loaded->start());
+  record.id = newUuid();
   co_await runMachine(record, trial.duplicate(), resuming);
-  image::removeTree(dir, kTrialName);
+  removeTree(dir, kTrialName);
 
   check(::renameat(store_.get(), stage.c_str(), store_.get(), key.digest.c_str()), "keep", "a saved machine");
   remember(key.digest, kj::mv(loaded));
@@ -204,7 +210,7 @@ co::Co<void> SavedMachines::runMachine(InstanceRecord record, Fd dir, Beginning 
 // What is still there, as somebody is just ending in it, the next daemon removes.
 void SavedMachines::clear(const std::string& stage) noexcept {
   try {
-    image::removeTree(store_, stage);
+    removeTree(store_, stage);
   } catch (...) {
     return;
   }
@@ -213,8 +219,8 @@ void SavedMachines::clear(const std::string& stage) noexcept {
 uint64_t SavedMachines::remove(const std::string& name) {
   loaded_.erase(name);
   try {
-    uint64_t size = image::sizeOf(open(name));
-    std::string gone = image::uniqueName(kStagePrefix);
+    uint64_t size = sizeOf(open(name));
+    std::string gone = kStagePrefix + newUuid();
     check(::renameat(store_.get(), name.c_str(), store_.get(), gone.c_str()), "remove", "a saved machine");
     clear(gone);
     return size;
@@ -229,7 +235,7 @@ void SavedMachines::keepLimit() {
   uint64_t total = 0;
   for (const std::string& name : names()) {
     Fd dir = open(name);
-    total += image::sizeOf(dir);
+    total += sizeOf(dir);
     timespec used = statOf(dir, name).st_mtim;
     byUse.push_back({{used.tv_sec, used.tv_nsec}, name});
   }
@@ -244,7 +250,7 @@ SavedMachines::Usage SavedMachines::usageOf(const std::string& image) const {
     try {
       Fd dir = open(name);
       if (nlohmann::json::parse(readMadeOf(store_, dir)).at("image") != image) continue;
-      usage.disk += image::sizeOf(dir);
+      usage.disk += sizeOf(dir);
       if (auto found = loaded_.find(name); found != loaded_.end())
         usage.memory += found->second.machine->memoryBytes();
     } catch (const std::exception&) {

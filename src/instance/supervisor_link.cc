@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "instance/last_event.h"
 
 namespace cove {
 
@@ -97,6 +98,7 @@ rpc::Supervisor::Client SupervisorLink::supervisor() {
 
 kj::Promise<void> SupervisorLink::refresh() {
   if (state_.ended()) return kj::READY_NOW;
+  answered_ = false;
   auto asked = kj::Promise<void>(ask()).exclusiveJoin(io_.provider->getTimer().afterDelay(kFresh));
   return asking_.wrap(kj::mv(asked)).catch_([](kj::Exception&&) {});
 }
@@ -119,6 +121,7 @@ co::Co<void> SupervisorLink::ask() {
   auto response = co_await supervisor().statusRequest().send();
   VmState now = VmState::read(response.getStatus());
   if (now.serial > state_.serial) state_ = std::move(now);
+  answered_ = true;
 }
 
 // Status after status, to the last one. Never resolves: the process's end does.
@@ -157,8 +160,10 @@ co::Co<VmState> SupervisorLink::watch(std::function<void(const VmState&)> onChan
   connection_ = nullptr;
   co_await reap();
   if (!state_.ended()) {
-    state_.state = rpc::VmState::FAILED;
-    state_.reason = "its supervisor ended unexpectedly" + lastWords();
+    // It may have ended before it could tell us.
+    auto last = lastEvent(dir_);
+    state_.state = last ? last->state : rpc::VmState::FAILED;
+    state_.reason = last ? last->reason : "its supervisor ended unexpectedly" + lastWords();
   }
   co_return state_;
 }

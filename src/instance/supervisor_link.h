@@ -11,6 +11,7 @@
 #include "base/child.h"
 #include "rpc/co.h"
 #include "rpc/connection.h"
+#include "rpc/state_name.h"
 #include "rpc/vm.capnp.h"
 
 namespace cove {
@@ -25,7 +26,7 @@ struct VmState {
   std::string sshHostKey;
   int32_t qemuPid = 0;
 
-  bool ended() const { return state == rpc::VmState::STOPPED || state == rpc::VmState::FAILED; }
+  bool ended() const { return hasEnded(state); }
   // On its way out, or out with its supervisor still there. A guest that reboots comes back from it.
   bool leaving() const { return state == rpc::VmState::STOPPING || ended(); }
   static VmState read(rpc::VmStatus::Reader reader);
@@ -48,6 +49,7 @@ class SupervisorLink {
   // Asks now, for those who read state(): watch() hears of a change a moment after others may have. Never
   // fails; a supervisor that does not answer has the state that it had.
   kj::Promise<void> refresh();
+  bool answered() const { return answered_; }  // the last refresh()
 
   // Answered when its machine has left STARTING: whether it is up.
   kj::Promise<bool> cameUp();
@@ -72,6 +74,7 @@ class SupervisorLink {
   Fd process_;
   kj::Maybe<kj::Own<Connection>> connection_;
   VmState state_;
+  bool answered_ = false;
   kj::Canceler asking_;
 };
 

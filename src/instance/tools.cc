@@ -77,8 +77,8 @@ co::Co<void> makeKeyPair(kj::UnixEventPort& port, Fd dir, const std::string& com
   co_await runTool(port, std::move(dir), std::move(argv));
 }
 
-co::Co<void> makeDisk(kj::UnixEventPort& port, Fd dir, uint64_t bytes) {
-  std::vector<std::string> argv = {"qemu-img", "create", "-q", "-f", "qcow2", "disk", str(bytes)};
+co::Co<void> makeDisk(kj::UnixEventPort& port, Fd dir, std::string name, uint64_t bytes) {
+  std::vector<std::string> argv = {"qemu-img", "create", "-q", "-f", "qcow2", name, str(bytes)};
   co_await runTool(port, std::move(dir), std::move(argv));
 }
 

@@ -17,7 +17,7 @@ co::Co<void> runForked(kj::UnixEventPort& port, std::string what, std::function<
 
 // `key` and `key.pub` in `dir`, ed25519, without a passphrase, 0600.
 co::Co<void> makeKeyPair(kj::UnixEventPort& port, Fd dir, const std::string& comment);
-// `disk` in `dir`: an empty qcow2 of that size. No backing file is named in it: its reader is told.
-co::Co<void> makeDisk(kj::UnixEventPort& port, Fd dir, uint64_t bytes);
+// An empty qcow2 of that size in `dir`. No backing file is named in it: its reader is told.
+co::Co<void> makeDisk(kj::UnixEventPort& port, Fd dir, std::string name, uint64_t bytes);
 
 }  // namespace cove

@@ -21,11 +21,10 @@ constexpr auto kShortPause = 50 * kj::MILLISECONDS, kLongPause = 5 * kj::SECONDS
 // it.
 class AgentStream final : public kj::AsyncIoStream {
  public:
-  explicit AgentStream(kj::Own<kj::AsyncIoStream> inner) : inner_(kj::mv(inner)) {}
+  AgentStream(kj::Own<kj::AsyncIoStream> inner, const std::string& why) : inner_(kj::mv(inner)), why_(why) {}
   kj::Promise<size_t> tryRead(void* buffer, size_t min, size_t max) override {
-    return inner_->tryRead(buffer, min, max).then([min](size_t n) {
-      if (n < min)
-        kj::throwFatalException(toKj(Error("the guest's agent was restarted, or its machine ended")));
+    return inner_->tryRead(buffer, min, max).then([this, min](size_t n) {
+      if (n < min) kj::throwFatalException(toKj(Error(why_)));
       return n;
     });
   }
@@ -39,6 +38,7 @@ class AgentStream final : public kj::AsyncIoStream {
 
  private:
   kj::Own<kj::AsyncIoStream> inner_;
+  const std::string& why_;
 };
 
 int64_t clockNs() {
@@ -72,8 +72,8 @@ struct AgentSession::Epoch {
   rpc::Agent::Client agent;
   kj::Maybe<rpc::Target::Client> target;
   kj::Own<kj::PromiseFulfiller<void>> forgotten;
-  explicit Epoch(kj::Own<kj::AsyncIoStream> stream)
-      : connection(kj::heap<AgentStream>(kj::mv(stream)), Side::kClient),
+  Epoch(kj::Own<kj::AsyncIoStream> stream, const std::string& why)
+      : connection(kj::heap<AgentStream>(kj::mv(stream), why), Side::kClient),
         agent(connection.bootstrap<rpc::Agent>()) {}
 };
 
@@ -99,7 +99,8 @@ co::Co<void> AgentSession::configure(Epoch& epoch) {
   config.setUser(config_.getUser());
   config.setAuthorizedKeys(config_.getAuthorizedKeys());
   config.setTimeNs(clockNs());
-  if (config_.getFromSaved()) fillRandom(config.initSeed(kSeedBytes));
+  config.setId(config_.getId());
+  if (config_.getFromSaved() || config_.getResume()) fillRandom(config.initSeed(kSeedBytes));
   co_await within(timer, limits_.answer, "configure", request.send().ignoreResult());
   auto target = co_await within<capnp::Response<rpc::Agent::TargetResults>>(
       timer, limits_.answer, "target", epoch.agent.targetRequest().send());
@@ -154,7 +155,7 @@ co::Co<void> AgentSession::serveEpoch() {
   {
     auto stream = co_await openChannel(eventPort_, port_.duplicate());
     begun = eventPort_.getTimer().now();
-    Epoch epoch(kj::mv(stream));
+    Epoch epoch(kj::mv(stream), whyLost_);
     present_ = &epoch;
     KJ_DEFER(present_ = nullptr);
     auto forgotten = kj::newPromiseAndFulfiller<void>();
@@ -162,7 +163,7 @@ co::Co<void> AgentSession::serveEpoch() {
     try {
       auto ended = epoch.connection.onDisconnect().exclusiveJoin(kj::mv(forgotten.promise));
       co_await kj::Promise<void>(configure(epoch)).exclusiveJoin(kj::mv(ended));
-      why = "the guest's agent was restarted, or its machine ended";
+      why = whyLost_;
     } catch (...) {
       why = currentError().message();
     }
@@ -183,6 +184,21 @@ kj::Promise<void> AgentSession::standStill() {
   if (present_ == nullptr) return toKj(Error("the guest's agent does not answer"));
   return within(eventPort_.getTimer(), limits_.answer, "standStill",
                 present_->agent.standStillRequest().send().ignoreResult());
+}
+
+kj::Promise<void> AgentSession::goOn() {
+  if (present_ == nullptr) return toKj(Error("the guest's agent does not answer"));
+  auto request = present_->agent.goOnRequest();
+  fillRandom(request.initSeed(kSeedBytes));
+  request.setTimeNs(clockNs());
+  return within(eventPort_.getTimer(), limits_.answer, "goOn", request.send().ignoreResult());
+}
+
+kj::Promise<void> AgentSession::setClock() {
+  if (present_ == nullptr) return kj::READY_NOW;  // its next agent is told
+  auto request = present_->agent.setClockRequest();
+  request.setTimeNs(clockNs());
+  return within(eventPort_.getTimer(), limits_.answer, "setClock", request.send().ignoreResult());
 }
 
 kj::Promise<void> AgentSession::powerOff(kj::Duration limit) {

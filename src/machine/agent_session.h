@@ -43,8 +43,14 @@ class AgentSession {
   kj::Maybe<rpc::Target::Client> target();
   // Everything but the agent stands still, so that it can be saved; fails where no agent answers in time.
   kj::Promise<void> standStill();
+  // Ends that again: it is the same machine still.
+  kj::Promise<void> goOn();
+  // The host's clock was set. A guest that does not answer keeps its own.
+  kj::Promise<void> setClock();
   // Asks for an orderly shutdown; fails where no agent answers in time.
   kj::Promise<void> powerOff(kj::Duration limit);
+  // The machine is about to end, and that is why its clients lose it.
+  void expectEnd(std::string why) { whyLost_ = std::move(why); }
   // The machine was reset: the present agent is gone.
   void forget();
 
@@ -60,6 +66,7 @@ class AgentSession {
   rpc::VmConfig::Reader config_;
   AgentLimits limits_;
   Events events_;
+  std::string whyLost_ = "the guest's agent was restarted, or its machine ended";
   Epoch* present_ = nullptr;
   kj::Duration pause_ = 25 * kj::MILLISECONDS;  // before the next session, doubled while they are short
 };

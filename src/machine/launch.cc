@@ -54,10 +54,11 @@ Child launchSupervisor(const LaunchOptions& options) {
   spec.fds.emplace_back(5, options.imageDir.duplicate());
   spec.fds.emplace_back(6, std::move(ready.write));
   if (options.from != nullptr) {
-    spec.fds.emplace_back(7, options.from->files.memory.duplicate());
-    spec.fds.emplace_back(8, options.from->files.devices.duplicate());
+    spec.fds.emplace_back(7, options.from->memory.duplicate());
+    spec.fds.emplace_back(8, options.from->devices.duplicate());
     spec.fds.emplace_back(9, options.from->disk.duplicate());
   }
+  if (options.key != nullptr) spec.fds.emplace_back(10, packKey(*options.key));
   Child child = Child::start(std::move(spec));
   std::string answer = awaitAnswer(ready.read);
   if (answer == "R") return child;

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/child.h"
-#include "hypervisor/machine.h"
+#include "machine/setup.h"
 #include "rpc/vm.capnp.h"
 
 namespace cove {
@@ -15,6 +15,7 @@ struct LaunchOptions {
   const Fd& instanceDir;
   const Fd& imageDir;
   const SavedMachine* from = nullptr;  // with config.fromSaved; copied
+  const StateKey* key = nullptr;       // with config.resume
 };
 
 // Starts cove-vm in a session of its own, with its log in the instance's ha.stderr.log. Blocks until it

@@ -43,7 +43,7 @@ size_t readAt(const Fd& fd, char* to, size_t size, uint64_t offset) {
 }
 
 // Pages of one block that are not zero, in runs.
-void writeBlock(const Fd& file, const char* block, uint64_t size, uint64_t offset) {
+void writeBlock(const MemorySink& sink, const char* block, uint64_t size, uint64_t offset) {
   for (uint64_t at = 0; at < size;) {
     if (isZero(block + at)) {
       at += kMemoryPage;
@@ -51,38 +51,11 @@ void writeBlock(const Fd& file, const char* block, uint64_t size, uint64_t offse
     }
     uint64_t end = at;
     while (end < size && !isZero(block + end)) end += kMemoryPage;
-    writeAll(file, bytesOf({offset + at, end - at}), kWhat);
-    writeAll(file, {block + at, end - at}, kWhat);
+    sink(bytesOf({offset + at, end - at}));
+    sink({block + at, end - at});
     at = end;
   }
 }
-
-class Reader {
- public:
-  Reader(const Fd& file, const std::function<void(std::string_view)>& onBytes)
-      : file_(file), onBytes_(onBytes) {}
-
-  std::string_view take(char* to, size_t size) {
-    if (readAt(file_, to, size, at_) != size) throw Error("the saved memory is cut off");
-    at_ += size;
-    onBytes_({to, size});
-    return {to, size};
-  }
-  Record takeRecord() {
-    Record record;
-    take(reinterpret_cast<char*>(&record), sizeof record);
-    return record;
-  }
-  bool atEnd() const {
-    char more;
-    return readAt(file_, &more, 1, at_) == 0;
-  }
-
- private:
-  const Fd& file_;
-  const std::function<void(std::string_view)>& onBytes_;
-  uint64_t at_ = 0;
-};
 
 void writeAt(const Fd& memory, std::string_view data, uint64_t offset) {
   while (!data.empty()) {
@@ -97,49 +70,50 @@ void writeAt(const Fd& memory, std::string_view data, uint64_t offset) {
 Error malformed() { return Error("the saved memory is not in the format of this version"); }
 }  // namespace
 
-void writeMemory(const Fd& memory, const Fd& file) {
+void writeMemory(const Fd& memory, const MemorySink& sink) {
   auto size = static_cast<uint64_t>(statOf(memory, kWhat).st_size);
   if (size % kMemoryPage != 0) throw malformed();
-  writeAll(file, kMagic, kWhat);
-  writeAll(file, {reinterpret_cast<const char*>(&size), sizeof size}, kWhat);
+  sink(kMagic);
+  sink({reinterpret_cast<const char*>(&size), sizeof size});
   std::vector<char> block(kBlock);
   for (off_t begin = 0; (begin = ::lseek(memory.get(), begin, SEEK_DATA)) >= 0;) {
     off_t end = check(::lseek(memory.get(), begin, SEEK_HOLE), "read", kWhat);
     for (auto at = static_cast<uint64_t>(begin); at < static_cast<uint64_t>(end);) {
       size_t got = readAt(memory, block.data(), std::min(kBlock, static_cast<uint64_t>(end) - at), at);
-      writeBlock(file, block.data(), got / kMemoryPage * kMemoryPage, at);
+      writeBlock(sink, block.data(), got / kMemoryPage * kMemoryPage, at);
       at += kBlock;
     }
     begin = end;
   }
   if (errno != ENXIO) throw sysError("read", kWhat);  // no data behind it: the end
-  writeAll(file, bytesOf({size, 0}), kWhat);
+  sink(bytesOf({size, 0}));
 }
 
-void readMemory(const Fd& file, const Fd& memory, const std::function<void(std::string_view)>& onBytes) {
+void readMemory(const MemorySource& source, const Fd& memory) {
   auto size = static_cast<uint64_t>(statOf(memory, kWhat).st_size);
-  Reader reader(file, onBytes);
   std::array<char, kMagic.size()> magic;
-  if (reader.take(magic.data(), magic.size()) != kMagic) throw malformed();
+  source(magic.data(), magic.size());
+  if (std::string_view(magic.data(), magic.size()) != kMagic) throw malformed();
   uint64_t saved;
-  reader.take(reinterpret_cast<char*>(&saved), sizeof saved);
+  source(reinterpret_cast<char*>(&saved), sizeof saved);
   if (saved != size) throw malformed();
   std::vector<char> block(kBlock);
   for (uint64_t done = 0;;) {
-    Record record = reader.takeRecord();
+    Record record;
+    source(reinterpret_cast<char*>(&record), sizeof record);
     bool end = record.length == 0;
     if (record.offset < done || record.offset > size || record.length > size - record.offset ||
         (record.offset | record.length) % kMemoryPage != 0 || end != (record.offset == size))
       throw malformed();
-    if (end) break;
+    if (end) return;
     done = record.offset + record.length;
     for (uint64_t at = record.offset; at < done;) {
-      std::string_view part = reader.take(block.data(), std::min(kBlock, done - at));
-      writeAt(memory, part, at);
-      at += part.size();
+      size_t part = std::min(kBlock, done - at);
+      source(block.data(), part);
+      writeAt(memory, {block.data(), part}, at);
+      at += part;
     }
   }
-  if (!reader.atEnd()) throw malformed();
 }
 
 }  // namespace cove

@@ -17,11 +17,14 @@ inline constexpr uint64_t kMemoryPage = 4096;
 inline constexpr const char* kSavedMemory = "memory";
 inline constexpr const char* kSavedDevices = "devices";
 
-// Reads the memory's data extents (holes are zero), and drops pages that are zero.
-void writeMemory(const Fd& memory, const Fd& file);
+using MemorySink = std::function<void(std::string_view)>;
+using MemorySource = std::function<void(char* to, size_t size)>;  // all of it, or an Error
 
-// Fills `memory`, an empty file that has the memory's size already. `onBytes` sees every byte of the file, in
-// their order. An Error for what is not exactly the format, or of another size.
-void readMemory(const Fd& file, const Fd& memory, const std::function<void(std::string_view)>& onBytes);
+// Reads the memory's data extents (holes are zero), and drops pages that are zero.
+void writeMemory(const Fd& memory, const MemorySink& sink);
+
+// Fills `memory`, an empty file that has the memory's size already. An Error for what is not exactly the
+// format, or of another size. What follows in the source is its owner's.
+void readMemory(const MemorySource& source, const Fd& memory);
 
 }  // namespace cove

@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "machine/disk_layers.h"
 #include "machine/initrd.h"
-#include "machine/saved_memory.h"
 #include "rpc/connection.h"
 
 namespace cove {
@@ -21,11 +21,27 @@ constexpr const char* kKernelArguments = "console=ttyS0 quiet loglevel=3 panic=-
 // panics. Why without randomized addresses: docs/decisions/no-aslr-when-emulated.md.
 constexpr const char* kEmulatedArguments = " tsc=reliable no_timer_check norandmaps";
 
-void openSaved(VmSetup& setup, MachineSpec& spec) {
-  setup.memory = makeMemfd("memory");
-  check(::ftruncate(setup.memory.get(), static_cast<off_t>(spec.memoryMiB) << 20), "make", "the memory");
-  spec.saveTo = {setup.memory.duplicate(),
-                 openBeneath(setup.instanceDir, kSavedDevices, O_WRONLY | O_CREAT | O_TRUNC, 0600)};
+void openSaved(SavedMachine saved, MachineSpec& spec) {
+  spec.memory = std::move(saved.memory);
+  spec.copyOnWrite = true;
+  spec.devices = std::move(saved.devices);
+  spec.layers.push_back(std::move(saved.disk));
+}
+
+void openMemory(VmSetup& setup, MachineSpec& spec) {
+  spec.memory = makeMemfd("memory");
+  check(::ftruncate(spec.memory.get(), static_cast<off_t>(spec.memoryMiB) << 20), "make", "the memory");
+  // QEMU can neither make it larger, which would fill the disk where it is saved, nor smaller.
+  check(::fcntl(spec.memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), "seal",
+        "the memory");
+  if (!setup.config.getResume()) return;
+  if (!setup.key) throw Error("cannot resume a machine: the key of its state is not there");
+  Fd devices = makeMemfd("devices");
+  readState(openBeneath(setup.instanceDir, kSuspendedName, O_RDONLY), *setup.key,
+            setup.config.getKind().cStr(), devices, spec.memory);
+  setup.key.reset();
+  check(::lseek(devices.get(), 0, SEEK_SET), "read", "the devices' state");
+  spec.devices = std::move(devices);
 }
 }  // namespace
 
@@ -59,14 +75,18 @@ MachineSpec openMachine(VmSetup& setup, const Fd& agentProgram) {
   bool saved = setup.config.getSave() || setup.config.getFromSaved();
   spec.kernelArguments =
       cove::str(kernelCommandLine(spec.accelerator, saved), " ", setup.config.getKernelArguments());
-  spec.disk = openBeneath(setup.instanceDir, "disk", O_RDWR);
+  if (std::string id = setup.config.getId(); !id.empty()) spec.kernelArguments += " cove.id=" + id;
+  spec.disk = openBeneath(setup.instanceDir, kDiskName, O_RDWR);
   spec.backing = openBeneath(setup.imageDir, "root.img", O_RDONLY);
   spec.kernel = openBeneath(setup.imageDir, "kernel", O_RDONLY);
   spec.initrd = composeInitrd(openBeneath(setup.imageDir, "modules.cpio", O_RDONLY), agentProgram);
-  if (setup.config.getSave()) openSaved(setup, spec);
-  spec.savedAs = std::exchange(setup.from, std::nullopt);
-  if (setup.config.getFromSaved() != spec.savedAs.has_value())
+  if (setup.config.getFromSaved() != setup.from.has_value())
     throw Error("cannot start a machine: where it begins is not there");
+  if (setup.from)
+    openSaved(std::move(*std::exchange(setup.from, std::nullopt)), spec);
+  else
+    openMemory(setup, spec);
+  for (Fd& layer : openLayers(setup.instanceDir)) spec.layers.push_back(std::move(layer));
   return spec;
 }
 

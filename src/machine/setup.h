@@ -1,12 +1,21 @@
 // What a supervisor is started with: descriptors 3 to 6 of cove-vm, as vm.capnp says.
 #pragma once
 #include <capnp/message.h>
+#include <optional>
 
 #include "base/fd.h"
 #include "hypervisor/machine.h"
+#include "machine/state_file.h"
 #include "rpc/vm.capnp.h"
 
 namespace cove {
+
+// A machine that others begin from, as it stood. Nothing of it can be changed through these.
+struct SavedMachine {
+  Fd memory;   // sealed
+  Fd devices;  // O_RDONLY
+  Fd disk;     // qcow2, O_RDONLY: the lowest layer of those that begin from it
+};
 
 struct VmSetup {
   kj::Own<capnp::MessageReader> message;
@@ -14,17 +23,18 @@ struct VmSetup {
   Fd instanceDir;
   Fd imageDir;
   std::optional<SavedMachine> from;  // with config.fromSaved
-  Fd memory;                         // with config.save: the machine's, once it is open
+  std::optional<StateKey> key;       // with config.resume
 };
 
 // Reads and checks a configuration. What it says to begin from is the caller's to add.
 VmSetup readSetup(const Fd& config, Fd instanceDir, Fd imageDir);
 
-// What every machine's kernel is told; what its image asks for comes behind it. `saved`: one that is saved,
-// or begins from one.
+// What every machine's kernel is told; what its image asks for comes behind it, and which instance it is.
+// `saved`: one that is saved, or begins from one.
 std::string kernelCommandLine(std::string_view accelerator, bool saved);
 
-// Opens all files of the machine and composes its initrd. Sockets are the caller's to add.
+// Opens all files of the machine, reads what it goes on from, and composes its initrd. Sockets are the
+// caller's to add.
 MachineSpec openMachine(VmSetup& setup, const Fd& agentProgram);
 
 }  // namespace cove

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "rpc/vm.capnp.h"
+#include "rpc/state_name.h"
 
 namespace cove {
 
@@ -20,7 +20,7 @@ struct MachineStatus {
   pid_t qemuPid = 0;
   uint64_t agentEpoch = 0;  // counts agents; for those who wait for a Target
 
-  bool ended() const { return state == rpc::VmState::STOPPED || state == rpc::VmState::FAILED; }
+  bool ended() const { return hasEnded(state); }
   void write(rpc::VmStatus::Builder out) const;
 };
 

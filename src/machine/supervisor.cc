@@ -1,12 +1,15 @@
 #include "machine/supervisor.h"
 
 #include <csignal>
+#include <kj/thread.h>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "machine/disk_layers.h"
 #include "machine/saved_memory.h"
 
 namespace cove {
@@ -17,6 +20,20 @@ constexpr auto kOwned =
 constexpr size_t kComplaints = 4096;
 constexpr uint64_t kRoom = 32 << 20;             // a paused machine goes on when the disk has this many bytes
 constexpr auto kTargetLimit = 60 * kj::SECONDS;  // for a restarted agent
+
+// For what keeps a processor and the disk busy for a while. Dropping the promise waits for it.
+kj::Promise<void> inThread(std::function<void()> body) {
+  auto done = kj::newPromiseAndCrossThreadFulfiller<void>();
+  auto thread = kj::heap<kj::Thread>([body = std::move(body), fulfiller = kj::mv(done.fulfiller)]() mutable {
+    try {
+      body();
+      fulfiller->fulfill();
+    } catch (...) {
+      fulfiller->reject(toKj(currentError()));
+    }
+  });
+  return done.promise.attach(kj::mv(thread));
+}
 
 bool hasRoom(const Fd& dir) {
   struct statvfs info {};
@@ -54,7 +71,8 @@ kj::Promise<void> Supervisor::run() {
 co::Co<void> Supervisor::runMachine() {
   MachineSpec spec = openMachine(setup_, parts_.openAgentProgram());
   setup_.imageDir.reset();  // what is needed of it is open
-  bool standing = spec.savedAs.has_value();
+  bool standing = static_cast<bool>(spec.devices);
+  if (!spec.copyOnWrite) memory_ = spec.memory.duplicate();
   auto [consoleOurs, consoleTheirs] = makeSocketPair(SOCK_STREAM);
   auto [agentOurs, agentTheirs] = makeSocketPair(SOCK_STREAM);
   spec.console = std::move(consoleTheirs);
@@ -90,7 +108,9 @@ co::Co<void> Supervisor::runMachine() {
   status_.change([this](MachineStatus& s) { s.qemuPid = machine_->process().pid; });
   if (phase_ == State::STOPPING) machine_->kill();  // stopped before it began
   startSession(std::move(agentOurs));
+  if (setup_.config.getResume()) co_await dropState();
   if (standing) co_await machine_->resume();
+  inBackground(followClock(), "following the host's clock");
   inBackground(watchStart(), "watching the start");
   // A QEMU that cannot be talked to is of no use; one that is ending gets the time to do so.
   inBackground(machine_->onBroken().catch_([this](kj::Exception&& e) {
@@ -146,11 +166,132 @@ co::Co<void> Supervisor::saveInOrder() {
   // do.
   co_await timer_.afterDelay(limits_.settle);
   co_await agent_->standStill();
-  co_await machine_->save();
-  writeMemory(setup_.memory,
-              openBeneath(setup_.instanceDir, kSavedMemory, O_WRONLY | O_CREAT | O_TRUNC, 0600));
+  co_await machine_->pause();
+  auto create = [this](const char* name) {
+    return openBeneath(setup_.instanceDir, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  };
+  co_await machine_->save(create(kSavedDevices));
+  Fd file = create(kSavedMemory);
+  writeMemory(memory_, [&](std::string_view bytes) { writeAll(file, bytes, kSavedMemory); });
   setPhase(State::STOPPING);
   co_await machine_->quit();
+}
+
+void Supervisor::requireSavable() const {
+  if (phase_ != State::READY || guestStops_)
+    throw Error("the machine is not ready").hint("Wait until it is:\n  cove list");
+  if (!pause_.empty()) throw Error(pause_);
+  if (!memory_) throw Error("the machine began from a saved one, and shares its memory with others");
+  if (saving_) throw Error("its state is being saved already");
+}
+
+kj::Promise<void> Supervisor::suspend(StateKey key) { return suspendNow(key); }
+
+co::Co<void> Supervisor::suspendNow(StateKey key) {
+  requireSavable();
+  saving_ = suspending_ = true;
+  KJ_DEFER(saving_ = false);
+  showState();
+  std::string failure;
+  try {
+    co_await suspendInOrder(key);
+  } catch (...) {
+    failure = currentError().message();
+  }
+  if (!failure.empty()) {
+    // The machine goes on, so that no state may be found.
+    for (const char* name : {kNextStateName, kSuspendedName}) ::unlinkat(setup_.instanceDir.get(), name, 0);
+    check(::fsync(setup_.instanceDir.get()), "flush", "the instance's directory");
+    co_await goOn();
+    suspending_ = false;
+    showState();
+    throw Error(failure);
+  }
+  suspended_ = true;
+  log_.info("the machine is suspended");
+  agent_->expectEnd("the machine was suspended");
+  co_await stopMachine(true, 0 * kj::SECONDS);
+}
+
+co::Co<void> Supervisor::suspendInOrder(StateKey key) {
+  ::unlinkat(setup_.instanceDir.get(), kNextStateName, 0);  // of one that was killed
+  co_await agent_->standStill();
+  co_await machine_->pause();
+  co_await saveState(key, kNextStateName);
+  const Fd& dir = setup_.instanceDir;
+  check(::renameat(dir.get(), kNextStateName, dir.get(), kSuspendedName), "keep", "the machine's state");
+  check(::fsync(dir.get()), "flush", "the machine's state");
+}
+
+// What it went on from. Its disk is another one from now on, so that nothing may begin there again.
+co::Co<void> Supervisor::dropState() {
+  const Fd& dir = setup_.instanceDir;
+  check(::unlinkat(dir.get(), kSuspendedName, 0), "remove", "the machine's state");
+  check(::fsync(dir.get()), "flush", "the instance's directory");
+  co_return;
+}
+
+kj::Promise<void> Supervisor::snapshot(StateKey key, std::string directory) {
+  return snapshotNow(key, std::move(directory));
+}
+
+co::Co<void> Supervisor::snapshotNow(StateKey key, std::string directory) {
+  requireSavable();
+  saving_ = true;
+  KJ_DEFER(saving_ = false);
+  std::string failure;
+  try {
+    co_await snapshotInOrder(key, std::move(directory));
+  } catch (...) {
+    failure = currentError().message();
+  }
+  co_await goOn();
+  if (!failure.empty()) throw Error(failure);
+}
+
+co::Co<void> Supervisor::snapshotInOrder(StateKey key, std::string directory) {
+  const Fd& dir = setup_.instanceDir;
+  Fd stage = openBeneath(dir, directory, O_RDONLY | O_DIRECTORY);
+  co_await agent_->standStill();
+  co_await machine_->pause();
+  // Killed anywhere between here and goOn() the disk is what it was: an empty one above the other changes
+  // nothing.
+  freezeDisk(dir, stage);
+  co_await machine_->continueOn(openBeneath(dir, kDiskName, O_RDWR));
+  linkLayers(dir, stage);
+  co_await saveState(key, str(directory, "/", kSuspendedName));
+}
+
+co::Co<void> Supervisor::saveState(StateKey key, std::string path) {
+  Fd devices = makeMemfd("devices");
+  co_await machine_->save(devices.duplicate());
+  Fd file = openBeneath(setup_.instanceDir, path, O_WRONLY | O_CREAT | O_EXCL, 0400);
+  std::function<void()> write = [&] {
+    writeState(file, key, setup_.config.getKind().cStr(), devices, memory_);
+    check(::fsync(file.get()), "flush", "the machine's state");
+  };
+  co_await inThread(write);
+  if (!pause_.empty() || restarting_) throw Error("the machine did not stand still");
+}
+
+// Wherever saving it ended.
+co::Co<void> Supervisor::goOn() {
+  try {
+    co_await machine_->resume();
+    co_await agent_->goOn();
+  } catch (...) {
+    log_.warning("going on: " + currentError().message());
+  }
+}
+
+co::Co<void> Supervisor::followClock() {
+  for (;;) {
+    co_await parts_.whenClockSet();
+    log_.info("the host's clock was set, or the host slept");
+    kj::Promise<void> told = agent_->setClock().catch_(
+        [this](kj::Exception&& e) { log_.warning("setting the guest's clock: " + fromKj(e).message()); });
+    co_await told;
+  }
 }
 
 void Supervisor::onMachine(MachineEvent event) {
@@ -181,6 +322,7 @@ void Supervisor::onMachine(MachineEvent event) {
 // A reboot that the guest asked for, or one by which a panic ends (panic=-1).
 co::Co<void> Supervisor::restartGuest() {
   KJ_DEFER(restarting_ = false);
+  while (saving_) co_await timer_.afterDelay(limits_.retry);
   // The last words may still lie in the console's socket.
   co_await timer_.afterDelay(100 * kj::MILLISECONDS);
   if (std::string panic = console_->panic(); !panic.empty()) {
@@ -206,10 +348,11 @@ co::Co<void> Supervisor::restartGuest() {
 
 co::Co<void> Supervisor::waitForRoom() {
   do co_await timer_.afterDelay(limits_.retry);
-  while (!hasRoom(setup_.instanceDir));
+  while (saving_ || !hasRoom(setup_.instanceDir));
   pause_.clear();
   showState();
   co_await machine_->resume();  // if it is still full, the next write says so
+  co_await agent_->setClock();
 }
 
 // It cannot be started again: this process can start nothing any more. The machine goes on without.
@@ -277,7 +420,8 @@ kj::Promise<rpc::Target::Client> Supervisor::target(bool early) { return awaitTa
 co::Co<rpc::Target::Client> Supervisor::awaitTarget(bool early) {
   for (;;) {
     if (phase_ == State::FAILED) throw Error("the machine failed: " + failure_);
-    if (phase_ == State::STOPPED || phase_ == State::STOPPING) throw Error("the machine is stopping");
+    if (hasEnded(phase_) || phase_ == State::STOPPING)
+      throw Error(suspended_ ? "the machine is suspended" : "the machine is stopping");
     bool there = phase_ == State::READY || (early && phase_ == State::UP);
     kj::Promise<void> changed = status_.changedSince(status_.now().serial);
     if (there) {
@@ -330,6 +474,11 @@ void Supervisor::conclude(const std::string& end) {
   pause_.clear();
   if (network_.get() != nullptr) network_->signal(SIGKILL);
   phase_ = failure_.empty() ? State::STOPPED : State::FAILED;
+  if (suspended_) {
+    // However QEMU ended: nothing was lost with it.
+    failure_.clear();
+    phase_ = State::SUSPENDED;
+  }
   if (failure_.empty())
     log_.info("the machine has stopped");
   else
@@ -350,7 +499,7 @@ void Supervisor::setPhase(State phase) {
 
 void Supervisor::showState() {
   if (ended_) return;
-  State state = guestStops_ ? State::STOPPING : phase_;
+  State state = guestStops_ || suspending_ ? State::STOPPING : phase_;
   status_.change([this, state](MachineStatus& s) {
     s.state = pause_.empty() ? state : State::PAUSED;
     s.reason = pause_.empty() ? lack_ : pause_;

@@ -31,7 +31,8 @@ struct SupervisorParts {
   std::function<kj::Promise<kj::Own<Machine>>(MachineSpec, MachineEventHandler)> startMachine;
   std::function<Child(Fd frames)> startNetwork;  // none: no network card
   std::function<Fd()> openAgentProgram;
-  std::function<void()> started;  // once, when nothing else will be started
+  std::function<void()> started;                    // once, when nothing else will be started
+  std::function<kj::Promise<void>()> whenClockSet;  // the next time that the host's clock jumps
 };
 
 class Supervisor {
@@ -50,6 +51,11 @@ class Supervisor {
   // Answered when the machine has ended. `limit` 0: the default.
   kj::Promise<void> stop(bool force, kj::Duration limit);
 
+  // Answered when it has ended, and its state is kept. An Error: it goes on.
+  kj::Promise<void> suspend(StateKey key);
+  // Answered when its state and its disk are in `directory` too; it goes on in any case.
+  kj::Promise<void> snapshot(StateKey key, std::string directory);
+
   // The holder of an ephemeral machine's lease came, and went.
   void leaseTaken() { ++leases_; }
   void leaseLost();
@@ -62,6 +68,15 @@ class Supervisor {
   co::Co<void> stopMachine(bool force, kj::Duration limit);
   co::Co<void> save();
   co::Co<void> saveInOrder();
+  void requireSavable() const;
+  co::Co<void> suspendNow(StateKey key);
+  co::Co<void> suspendInOrder(StateKey key);
+  co::Co<void> snapshotNow(StateKey key, std::string directory);
+  co::Co<void> snapshotInOrder(StateKey key, std::string directory);
+  co::Co<void> saveState(StateKey key, std::string path);
+  co::Co<void> goOn();
+  co::Co<void> dropState();
+  co::Co<void> followClock();
   co::Co<void> watchStart();
   co::Co<void> watchNetwork();
   co::Co<void> reapOrphans();
@@ -97,6 +112,10 @@ class Supervisor {
   unsigned leases_ = 0;
   bool ended_ = false;
   bool restarting_ = false;
+  bool saving_ = false;
+  bool suspending_ = false;
+  bool suspended_ = false;  // its state is kept
+  Fd memory_;               // the machine's, where it can be saved
   uint64_t boots_ = 0;
 
   kj::Own<Child> network_;

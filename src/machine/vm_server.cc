@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "rpc/descriptor.h"
 
 namespace cove {
 
@@ -17,15 +18,6 @@ co::Co<void> answerStatus(StatusBoard& board, uint64_t after,
   if (after > 0) co_await board.changedSince(after);
   fill(board.now());
 }
-
-class HandedSocket final : public rpc::Socket::Server {
- public:
-  explicit HandedSocket(Fd fd) : fd_(std::move(fd)) {}
-  kj::Maybe<int> getFd() override { return fd_.get(); }
-
- private:
-  Fd fd_;
-};
 
 class SessionServer final : public rpc::Session::Server {
  public:
@@ -63,13 +55,24 @@ class SupervisorServer final : public rpc::Supervisor::Server {
   }
   kj::Promise<void> introduce(IntroduceContext context) override {
     Fd socket = server_.introduce(context.getParams().getLease());
-    context.getResults().setSocket(kj::heap<HandedSocket>(std::move(socket)));
+    context.getResults().setSocket(handOver(std::move(socket)));
     return kj::READY_NOW;
   }
   // Not cancelled with its caller: a coved that dies while it stops a machine has stopped it.
   kj::Promise<void> stop(StopContext context) override {
     auto params = context.getParams();
     return supervisor_.stop(params.getForce(), params.getTimeoutMs() * kj::MILLISECONDS);
+  }
+  kj::Promise<void> suspend(SuspendContext context) override {
+    return takeOver(context.getParams().getKey()).then([this](Fd key) {
+      return supervisor_.suspend(unpackKey(key));
+    });
+  }
+  kj::Promise<void> snapshot(SnapshotContext context) override {
+    std::string directory = context.getParams().getDirectory();
+    return takeOver(context.getParams().getKey()).then([this, directory](Fd key) {
+      return supervisor_.snapshot(unpackKey(key), directory);
+    });
   }
   kj::Promise<void> keep(KeepContext) override {
     supervisor_.keep();

@@ -42,6 +42,13 @@ struct InstanceInfo {
   operation @10 :Text;          # what is under way, or empty
 }
 
+struct SnapshotInfo {
+  name @0 :Text;
+  createdAt @1 :Int64;          # seconds since the epoch
+  memory @2 :Bool;
+  size @3 :UInt64;              # bytes on the host that nothing else holds
+}
+
 struct ImageInfo {
   digest @0 :Text;
   os @1 :Text;
@@ -81,8 +88,9 @@ interface Daemon {
   create @3 (spec :InstanceSpec, progress :Progress, id :Text) -> (name :Text);
   # Refused when the name is taken. Dropping the call undoes it. `id`: a UUID that its client made for it, who can then
   # delete it without an answer; empty: one is made.
-  start @4 (name :Text, progress :Progress);
-  # Answered when the supervisor runs; its Session says what becomes of the machine. Running already: no error.
+  start @4 (name :Text, progress :Progress, cold :Bool);
+  # Answered when the supervisor runs; its Session says what becomes of the machine. Running already: no error. What is
+  # suspended goes on; where it is to be `cold` it boots, and its memory is dropped.
   run @5 (spec :InstanceSpec, progress :Progress, cold :Bool, id :Text) -> (name :Text, socket :Socket);
   # create, start and connect with the lease. From a saved machine where there is one, unless `cold`.
   connect @6 (name :Text) -> (socket :Socket);   # a Session (vm.capnp)
@@ -98,4 +106,14 @@ interface Daemon {
   imageDelete @14 (digest :Text);                # refused while in use; with what was saved of it
   prune @15 (all :Bool) -> (freed :UInt64);
   # Removes saved machines that nothing will begin from any more, or all; bytes of disk.
+
+  suspend @16 (name :Text);
+  # Answered when its state is on the disk and nothing runs of it. Suspended already: no error.
+  clone @17 (name :Text, newName :Text, progress :Progress, id :Text) -> (suspended :Bool);
+  # `suspended`: with its memory. Dropping the call undoes it.
+  snapshotCreate @18 (name :Text, snapshot :Text);     # with its memory where it runs or is suspended
+  snapshotApply @19 (name :Text, snapshot :Text, force :Bool);
+  # A running one only with force: it is switched off.
+  snapshots @20 (name :Text) -> (snapshots :List(SnapshotInfo));
+  snapshotDelete @21 (name :Text, snapshot :Text);
 }

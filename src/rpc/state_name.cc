@@ -18,8 +18,14 @@ const char* stateName(rpc::VmState state) {
       return "failed";
     case rpc::VmState::PAUSED:
       return "paused";
+    case rpc::VmState::SUSPENDED:
+      return "suspended";
   }
   return "unknown";
+}
+
+bool hasEnded(rpc::VmState state) {
+  return state == rpc::VmState::STOPPED || state == rpc::VmState::FAILED || state == rpc::VmState::SUSPENDED;
 }
 
 }  // namespace cove

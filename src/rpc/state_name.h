@@ -5,5 +5,6 @@
 namespace cove {
 
 const char* stateName(rpc::VmState state);  // "ready", "starting"…
+bool hasEnded(rpc::VmState state);          // nothing runs of it
 
 }  // namespace cove

@@ -11,7 +11,7 @@ using import "agent.capnp".GuestUser;
 struct VmConfig {
   # A flat message on descriptor 3 of cove-vm. Beside it: 4 the instance's directory, 5 the image's directory,
   # 6 the readiness pipe (an "R" when the socket "vm.sock" listens, "E" and a reason otherwise). With `fromSaved`
-  # 7 the memory, 8 the devices' state and 9 the disk of a saved machine.
+  # 7 the memory, 8 the devices' state and 9 the disk of a saved machine; with `resume` 10 the key of its state.
   name @0 :Text;
   cpus @1 :UInt16;
   memoryMiB @2 :UInt32;
@@ -23,11 +23,15 @@ struct VmConfig {
   kernelArguments @8 :Text;     # of the image's recipe
   save @9 :Bool;                # saved when it is ready: "memory", "devices" and "disk" in its directory; then it ends
   fromSaved @10 :Bool;          # begins where a machine stood that was saved
+  id @11 :Text;                 # of the instance; empty: of one that is saved for others
+  resume @12 :Bool;             # goes on from "suspended" in its directory
+  kind @13 :Text;               # what must be the same on the host of a resume as it was when it was suspended
 }
 
 enum VmState {
   starting @0; up @1; ready @2; stopping @3; stopped @4; failed @5;
   paused @6;                    # the disk is full on the host; goes on when there is room
+  suspended @7;                 # has ended, and goes on from its state
 }
 
 struct VmStatus {
@@ -52,6 +56,12 @@ interface Supervisor {
   # Answered when the machine has ended. Orderly first unless `force`; then QMP; then SIGKILL.
   keep @3 ();
   # An ephemeral machine becomes a lasting one: its lease no longer ends it.
+  suspend @4 (key :Socket);
+  # Saves its state as "suspended" in its directory, encrypted with the key (machine/state_file.h) in that memory
+  # file, and ends. An error: it goes on.
+  snapshot @5 (key :Socket, directory :Text);
+  # Saves its state and its disk, and goes on: `directory`, below its own, gets "suspended" and "layers", and the empty
+  # "disk" in it becomes the machine's.
 }
 
 interface Session {

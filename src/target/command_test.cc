@@ -279,5 +279,27 @@ TEST_F(CommandTest, PassesHundredsOfMegabytes) {
   EXPECT_EQ(running.out->data.find_first_not_of('\0'), std::string::npos);
 }
 
+TEST_F(CommandTest, WaitsUntilItMayStart) {
+  auto may = kj::newPromiseAndFulfiller<void>();
+  auto forked = may.promise.fork();
+  LocalTargetOptions options;
+  options.mayStart = [&] { return forked.addBranch(); };
+  served = makeLocalTarget(port, std::move(options));
+  connect();
+  auto out = std::make_shared<Collected>();
+  auto request = target().execRequest();
+  request.initCommand().initArgv(2).set(0, "echo");
+  request.getCommand().getArgv().set(1, "late");
+  request.setStdout(kj::heap<CollectingSink>(out));
+  request.setStderr(kj::heap<CollectingSink>(std::make_shared<Collected>()));
+  auto sent = request.send();
+  auto process = sent.getProcess();
+  pass(50);
+  EXPECT_EQ(listed(), 0u);
+  may.fulfiller->fulfill();
+  EXPECT_EQ(wait(process), "code 0");
+  EXPECT_EQ(out->data, "late\n");
+}
+
 }  // namespace
 }  // namespace cove

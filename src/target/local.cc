@@ -12,10 +12,13 @@ namespace {
 class LocalTarget final : public rpc::Target::Server {
  public:
   LocalTarget(kj::UnixEventPort& port, LocalTargetOptions options)
-      : port_(port), commands_(kj::refcounted<Commands>(port, std::move(options))) {}
+      : port_(port),
+        mayStart_(options.mayStart),
+        commands_(kj::refcounted<Commands>(port, std::move(options))) {}
 
   kj::Promise<void> exec(ExecContext c) override {
-    return now([&] { commands_->exec(c); });
+    auto start = [this, c]() mutable { return now([&] { commands_->exec(c); }); };
+    return mayStart_ ? mayStart_().then(kj::mv(start)) : start();
   }
   kj::Promise<void> attach(AttachContext c) override {
     return now([&] { commands_->attach(c); });
@@ -67,6 +70,7 @@ class LocalTarget final : public rpc::Target::Server {
   }
 
   kj::UnixEventPort& port_;
+  std::function<kj::Promise<void>()> mayStart_;
   kj::Own<Commands> commands_;
 };
 }  // namespace

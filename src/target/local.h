@@ -24,6 +24,8 @@ struct CommandCgroup {
 struct LocalTargetOptions {
   // For each command; nullopt or unset: it stays in the server's cgroup.
   std::function<std::optional<CommandCgroup>()> commandCgroup;
+  // Each command waits for it before it is started; unset: none does.
+  std::function<kj::Promise<void>()> mayStart;
   // Commands get oom_score_adj 0: for a server whose own protects it from the kernel's out-of-memory killer.
   bool resetOomScore = false;
 };

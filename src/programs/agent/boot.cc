@@ -4,6 +4,7 @@
 
 #include "agent/commands.h"
 #include "agent/console.h"
+#include "agent/identity.h"
 #include "agent/init.h"
 #include "agent/modules.h"
 #include "agent/mounts.h"
@@ -37,7 +38,7 @@ void bootInto(char** arguments) {
     notify = bindNotifySocket();
     writeCommandsUnit();
     writeStoppingUnit();
-    ensureMachineId();
+    becomeInstance(bootedInstance());
     if (isToBeSaved()) keepJournalInMemory();
   }
   startRespawner(arguments, notify, serveAgent);

@@ -9,6 +9,7 @@
 #include "agent/home.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "base/uuid.h"
 
 namespace cove::agent {
 
@@ -47,6 +48,8 @@ Configuration parseConfiguration(rpc::GuestConfig::Reader message) {
     if (!isKeyLine(result.authorizedKeys.back())) throw Error("cannot use an ssh key that is not one line");
   }
   result.timeNs = message.getTimeNs();
+  result.id = textOf(message.getId());
+  if (!result.id.empty() && !isUuid(result.id)) throw Error("cannot become an instance without a valid id");
   if (result.timeNs <= 0) throw Error("cannot set the clock to a time before 1970");
   return result;
 }

@@ -14,6 +14,7 @@ struct Configuration {
   WantedAccount user;
   std::vector<std::string> authorizedKeys;
   int64_t timeNs = 0;
+  std::string id;  // of the instance; "" of a machine that is saved for others
 };
 
 // Checks every value; Error names the first that is wrong.

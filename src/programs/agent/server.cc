@@ -11,6 +11,7 @@
 
 #include "agent/commands.h"
 #include "agent/configuration.h"
+#include "agent/connections.h"
 #include "agent/console.h"
 #include "agent/port.h"
 #include "agent/readiness.h"
@@ -41,8 +42,9 @@ class AgentServer final : public rpc::Agent::Server {
         systemd_(static_cast<bool>(notify)),
         readiness_(port, std::move(notify)),
         groups_(port.getTimer()),
-        target_(makeLocalTarget(
-            port, {.commandCgroup = [this] { return groups_.make(); }, .resetOomScore = true})) {}
+        target_(makeLocalTarget(port, {.commandCgroup = [this] { return groups_.make(); },
+                                       .mayStart = [this] { return whenGoing(); },
+                                       .resetOomScore = true})) {}
 
   kj::Promise<void> target(TargetContext context) override {
     context.getResults().setTarget(target_);
@@ -61,7 +63,22 @@ class AgentServer final : public rpc::Agent::Server {
   kj::Promise<void> sshHostKey(SshHostKeyContext context) override { return reportHostKey(context); }
   kj::Promise<void> standStill(StandStillContext) override {
     if (!failedUnits_) return toKj(Error("cannot save a machine that is not ready"));
+    if (standstill_) return kj::READY_NOW;
+    auto going = kj::newPromiseAndFulfiller<void>();
+    wentOn_ = going.promise.fork();
+    goingOn_ = kj::mv(going.fulfiller);
     standstill_.emplace();
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> goOn(GoOnContext context) override {
+    if (!standstill_) return kj::READY_NOW;
+    addEntropy(context.getParams().getSeed());
+    agent::setClock(context.getParams().getTimeNs());
+    letGo();
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> setClock(SetClockContext context) override {
+    agent::setClock(context.getParams().getTimeNs());
     return kj::READY_NOW;
   }
 
@@ -69,12 +86,13 @@ class AgentServer final : public rpc::Agent::Server {
   co::Co<void> configureGuest(ConfigureContext context) {
     auto message = context.getParams().getConfig();
     Configuration configuration = parseConfiguration(message);
+    bool renewed = false;
     if (standstill_) {
-      // Before anybody draws a random number.
-      standstill_->addEntropy(std::as_bytes(std::span(message.getSeed().asChars())));
-      standstill_->renewIdentity();
+      addEntropy(message.getSeed());  // before anybody draws a random number
+      renewed = standstill_->isAnother(configuration.id);
+      if (renewed) standstill_->become(configuration.id);
     }
-    setClock(configuration.timeNs);
+    agent::setClock(configuration.timeNs);
     if (standstill_)
       standstill_->setHostName(configuration.hostname);
     else
@@ -83,9 +101,42 @@ class AgentServer final : public rpc::Agent::Server {
     co_await makeUserInTime(configuration);
     setAuthorizedKeys(configuration);
     if (!standstill_) co_return;
+    letGo();
+    asSaved_ = true;
+    // One that was saved for others has no connection, and a journal that knows no machine-id.
+    if (!isToBeSaved()) awaking_ = kj::Promise<void>(awake(renewed)).eagerlyEvaluate(nullptr);
+  }
+
+  void addEntropy(capnp::Data::Reader seed) {
+    standstill_->addEntropy(std::as_bytes(std::span(seed.asChars())));
+  }
+
+  kj::Promise<void> whenGoing() {
+    if (!standstill_) return kj::READY_NOW;
+    return wentOn_.addBranch();
+  }
+
+  void letGo() {
     reaping_ = kj::Promise<void>(reap(port_, standstill_->end())).eagerlyEvaluate(nullptr);
     standstill_.reset();
-    asSaved_ = true;
+    goingOn_->fulfill();
+  }
+
+  co::Co<void> awake(bool renewed) {
+    try {
+      Child child = Child::fork([] {
+        resetOutsideConnections();
+        return 0;
+      });
+      Ended ended = co_await whenEnded(port_, child);
+      if (!ended.ok())
+        report(Importance::kError, "connections to others were not reset: " + ended.describe());
+      // journald's directory has the machine's old name, and sshd the old keys.
+      std::vector<std::string> command{"systemctl", "try-restart", "systemd-journald.service", "ssh.service"};
+      if (renewed && systemd_) co_await runProgram(port_, std::move(command));
+    } catch (...) {
+      report(Importance::kError, "going on: " + currentError().message());
+    }
   }
 
   static co::Co<void> reap(kj::UnixEventPort& port, std::optional<Child> child) {
@@ -173,13 +224,16 @@ class AgentServer final : public rpc::Agent::Server {
   std::string hostname_;
   Readiness readiness_;
   std::optional<std::vector<std::string>> failedUnits_;  // known since it was ready
-  std::optional<Standstill> standstill_;                 // from standStill() to configure()
-  bool asSaved_ = false;                                 // nothing has happened since
+  std::optional<Standstill> standstill_;                 // from standStill() to configure() or goOn()
+  // A command that began in between would be in a group that stands still, and we would wait for it.
+  kj::ForkedPromise<void> wentOn_ = nullptr;
+  kj::Own<kj::PromiseFulfiller<void>> goingOn_;
+  bool asSaved_ = false;  // nothing has happened since
   bool growing_ = false;
   kj::ForkedPromise<void> grown_ = nullptr;
   CommandGroups groups_;
   rpc::Target::Client target_;
-  kj::Promise<void> poweringOff_ = nullptr, reaping_ = nullptr;
+  kj::Promise<void> poweringOff_ = nullptr, reaping_ = nullptr, awaking_ = nullptr;
 };
 
 co::Co<void> serveEpochs(kj::UnixEventPort& port, const Fd& notify) {

@@ -18,7 +18,7 @@
 #include <utility>
 
 #include "agent/etc.h"
-#include "agent/init.h"
+#include "agent/identity.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "rpc/co.h"
@@ -137,6 +137,7 @@ co::Co<void> runTrueForEver(kj::Timer& timer, rpc::Target::Client target) {
 
 Standstill::Standstill()
     : random_(openFile("/dev/urandom", O_RDWR)),
+      instance_(openForWriting("etc", kInstanceFile)),
       machineId_(openForWriting("etc", "machine-id")),
       randomSeed_(openForWriting("var/lib/systemd", "random-seed")),
       hostname_(openForWriting("etc", "hostname")),
@@ -177,11 +178,19 @@ void Standstill::addEntropy(std::span<const std::byte> seed) {
   check(::ioctl(random_.get(), RNDRESEEDCRNG), "seed", "the kernel's random numbers");
 }
 
-void Standstill::renewIdentity() {
-  if (auto id = newMachineId(); machineId_ && id) overwrite(machineId_, *id);
+bool Standstill::isAnother(std::string_view id) const {
+  if (!instance_) return true;
+  check(::lseek(instance_.get(), 0, SEEK_SET), "read", kInstanceFile);
+  return readAll(instance_, 1024, kInstanceFile) != instanceLine(id);
+}
+
+void Standstill::become(std::string_view id) {
+  if (auto made = newMachineId(); machineId_ && made) overwrite(machineId_, *made);
   std::array<char, kRandomSeed> seed;
   drawRandom(seed);
   if (randomSeed_) overwrite(randomSeed_, {seed.data(), seed.size()});
+  removeSshHostKeys();
+  if (instance_) overwrite(instance_, instanceLine(id));
 }
 
 void Standstill::setHostName(const std::string& name) {
@@ -221,8 +230,9 @@ void warmUp() {
   check(::sched_setscheduler(0, SCHED_IDLE, &none), "lower the priority of", "the warm-up");
   kj::AsyncIoContext io = kj::setupAsyncIo();
   auto [served, calling] = makeSocketPair(SOCK_STREAM);
-  Connection server(*io.lowLevelProvider, std::move(served), Side::kServer,
-                    makeLocalTarget(io.unixEventPort, {.commandCgroup = {}, .resetOomScore = true}));
+  Connection server(
+      *io.lowLevelProvider, std::move(served), Side::kServer,
+      makeLocalTarget(io.unixEventPort, {.commandCgroup = {}, .mayStart = {}, .resetOomScore = true}));
   Connection client(*io.lowLevelProvider, std::move(calling), Side::kClient);
   kj::Promise<void>(runTrueForEver(io.provider->getTimer(), client.bootstrap<rpc::Target>()))
       .wait(io.waitScope);

@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/child.h"
@@ -29,9 +30,11 @@ class Standstill {
   // Makes the kernel's random numbers depend on the seed, from the next one on; nobody but warmUp() draws any
   // before.
   void addEntropy(std::span<const std::byte> seed);
-  // What names this machine or seeds its random numbers at the next boot: machine-id and systemd's random
-  // seed.
-  void renewIdentity();
+  // Whether it was another instance when it stood still.
+  bool isAnother(std::string_view id) const;
+  // What names this machine or seeds its random numbers at the next boot: machine-id, systemd's random seed,
+  // ssh host keys.
+  void become(std::string_view id);
   void setHostName(const std::string& name);
   // Lets everything go on. Who warmed up ends by himself, and is to be reaped.
   std::optional<Child> end();
@@ -39,7 +42,8 @@ class Standstill {
  private:
   void freeze(const std::string& group);
 
-  Fd random_, machineId_, randomSeed_, hostname_, hosts_;  // open: their paths cost more than their contents
+  Fd random_, instance_, machineId_, randomSeed_, hostname_,
+      hosts_;  // open: their paths cost more than their contents
   std::vector<Fd> freezers_;
   std::optional<Child> warming_;
 };

@@ -14,21 +14,13 @@
 #include "rpc/co.h"
 #include "rpc/connection.h"
 #include "rpc/daemon.capnp.h"
+#include "rpc/descriptor.h"
 #include "rpc/stream.h"
 #include "target/local.h"
 
 namespace cove::cli {
 
 namespace {
-
-class FakeSocket final : public rpc::Socket::Server {
- public:
-  explicit FakeSocket(Fd fd) : fd_(std::move(fd)) {}
-  kj::Maybe<int> getFd() override { return fd_.get(); }
-
- private:
-  Fd fd_;
-};
 
 class FakeSession final : public rpc::Session::Server {
  public:
@@ -180,7 +172,7 @@ class Service final : public rpc::Daemon::Server {
     auto [ours, theirs] = makeSocketPair(SOCK_STREAM);
     sessions_.push_back(kj::heap<Connection>(*io_.lowLevelProvider, std::move(ours), Side::kServer,
                                              kj::heap<FakeSession>(name, target_)));
-    return kj::heap<FakeSocket>(std::move(theirs));
+    return handOver(std::move(theirs));
   }
 
   kj::AsyncIoContext& io_;

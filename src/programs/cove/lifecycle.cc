@@ -1,9 +1,12 @@
 #include "cove/lifecycle.h"
 
+#include <optional>
+
 #include "base/text.h"
 #include "base/uuid.h"
 #include "cove/session.h"
 #include "rpc/error.h"
+#include "rpc/state_name.h"
 
 namespace cove::cli {
 
@@ -28,6 +31,15 @@ bool isUndoing(Context& context) {
   return false;
 }
 
+// Nothing: it was never started.
+std::optional<rpc::VmState> stateOf(Context& context, const std::string& name) {
+  auto request = context.daemon().infoRequest();
+  request.setName(name);
+  auto response = context.wait(request.send());
+  if (response.getInfo().getCreated()) return std::nullopt;
+  return response.getInfo().getVm().getState();
+}
+
 }  // namespace
 
 Made createInstance(Context& context, const InstanceOptions& options) {
@@ -48,12 +60,22 @@ Made createInstance(Context& context, const InstanceOptions& options) {
   }
 }
 
-void startInstance(Context& context, const std::string& name, bool early) {
+void startInstance(Context& context, const std::string& name, bool early, bool cold) {
   auto request = context.daemon().startRequest();
   request.setName(name);
+  request.setCold(cold);
   request.setProgress(context.progressClient());
-  context.wait(request.send());
-  Session::connect(context, name)->target(early);
+  try {
+    context.wait(request.send());
+    Session::connect(context, name)->target(early);
+  } catch (const Interrupted&) {
+    throw;
+  } catch (...) {
+    std::string reason = currentError().message();
+    if (!isSuspended(context, name)) throw;
+    throw Error(reason).hint(
+        cove::str("What is in its memory is kept. Boot it without that:\n  cove start --cold ", name));
+  }
 }
 
 void stopInstance(Context& context, const std::string& name, bool force, uint64_t timeoutMs) {
@@ -111,13 +133,12 @@ bool isInstance(Context& context, const std::string& name) {
 }
 
 bool isRunning(Context& context, const std::string& name) {
-  auto request = context.daemon().infoRequest();
-  request.setName(name);
-  auto response = context.wait(request.send());
-  auto info = response.getInfo();
-  if (info.getCreated()) return false;
-  auto state = info.getVm().getState();
-  return state != rpc::VmState::STOPPED && state != rpc::VmState::FAILED;
+  auto state = stateOf(context, name);
+  return state && !hasEnded(*state);
+}
+
+bool isSuspended(Context& context, const std::string& name) {
+  return stateOf(context, name) == rpc::VmState::SUSPENDED;
 }
 
 }  // namespace cove::cli

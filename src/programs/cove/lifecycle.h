@@ -14,8 +14,9 @@ struct Made {
 // Makes an instance. Builds its image where there is none. Interrupted, nothing is left.
 Made createInstance(Context& context, const InstanceOptions& options);
 
-// Starts it and waits until it is ready, or up when `early`. Running already is no error.
-void startInstance(Context& context, const std::string& name, bool early);
+// Starts it and waits until it is ready, or up when `early`. Running already is no error. What is suspended
+// goes on, unless it is to be `cold`.
+void startInstance(Context& context, const std::string& name, bool early, bool cold = false);
 
 // How long a guest may take to shut down where the user does not say.
 inline constexpr uint64_t kStopTimeoutMs = 60'000;
@@ -55,6 +56,7 @@ auto undoneOnInterrupt(Context& context, F body) {
 // What the daemon knows of it.
 bool isInstance(Context& context, const std::string& name);
 bool isRunning(Context& context, const std::string& name);
+bool isSuspended(Context& context, const std::string& name);
 
 // The user that was made in its guest for whoever made the instance.
 struct User {

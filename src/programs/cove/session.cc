@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "rpc/co.h"
+#include "rpc/descriptor.h"
 #include "rpc/state_name.h"
 
 namespace cove::cli {
@@ -9,13 +10,8 @@ namespace cove::cli {
 namespace {
 
 kj::Own<Connection> open(Context& context, rpc::Socket::Client socket) {
-  auto carried = context.wait(socket.getFd());
-  KJ_IF_MAYBE (number, carried) {
-    // The capability owns the descriptor it carries, and goes away.
-    Fd own(fcntl(*number, F_DUPFD_CLOEXEC, 3), "duplicate", "the instance's socket");
-    return kj::heap<Connection>(*context.io().lowLevelProvider, std::move(own), Side::kClient);
-  }
-  throw Error("the daemon sent no socket of the instance").hint("See: cove daemon state");
+  Fd own = context.wait(takeOver(kj::mv(socket)));
+  return kj::heap<Connection>(*context.io().lowLevelProvider, std::move(own), Side::kClient);
 }
 
 // What a machine does that is waited for, until it is dropped; nothing where it is ready or will never be.

@@ -1,7 +1,7 @@
-// rpc::Daemon: one file a noun (service_daemon.cc, service_images.cc, service_instances.cc). Whoever holds
-// this capability is the daemon's own user: the listener lets nobody else in. Requests about instances and
-// images wait until what an earlier daemon left is recovered; every text and size is checked by what it is
-// given to.
+// rpc::Daemon: one file a noun (service_daemon.cc, service_images.cc, service_instances.cc,
+// service_states.cc). Whoever holds this capability is the daemon's own user: the listener lets nobody else
+// in. Requests about instances and images wait until what an earlier daemon left is recovered; every text and
+// size is checked by what it is given to.
 #pragma once
 #include <functional>
 
@@ -40,6 +40,12 @@ class DaemonService final : public rpc::Daemon::Server {
   kj::Promise<void> list(ListContext context) override;
   kj::Promise<void> info(InfoContext context) override;
   kj::Promise<void> keep(KeepContext context) override;
+  kj::Promise<void> suspend(SuspendContext context) override;
+  kj::Promise<void> clone(CloneContext context) override;
+  kj::Promise<void> snapshotCreate(SnapshotCreateContext context) override;
+  kj::Promise<void> snapshotApply(SnapshotApplyContext context) override;
+  kj::Promise<void> snapshots(SnapshotsContext context) override;
+  kj::Promise<void> snapshotDelete(SnapshotDeleteContext context) override;
 
   kj::Promise<void> images(ImagesContext context) override;
   kj::Promise<void> imagePull(ImagePullContext context) override;
@@ -56,6 +62,12 @@ class DaemonService final : public rpc::Daemon::Server {
   co::Co<void> listInstances(ListContext context);
   co::Co<void> describeInstance(InfoContext context);
   co::Co<void> keepInstance(KeepContext context);
+  co::Co<void> suspendInstance(SuspendContext context);
+  co::Co<void> cloneInstance(CloneContext context);
+  co::Co<void> createSnapshot(SnapshotCreateContext context);
+  co::Co<void> applySnapshot(SnapshotApplyContext context);
+  co::Co<void> listSnapshots(SnapshotsContext context);
+  co::Co<void> deleteSnapshot(SnapshotDeleteContext context);
   co::Co<void> listImages(ImagesContext context);
   co::Co<void> pullImage(ImagePullContext context);
   co::Co<void> deleteImage(ImageDeleteContext context);

@@ -43,7 +43,8 @@ co::Co<void> DaemonService::startInstance(StartContext context) {
   std::string name = context.getParams().getName();
   auto progress = sendProgress(context.getParams().getProgress());
   progress("starting " + name, 0, 0);
-  co_await parts_.instances.start(std::move(name));
+  bool cold = context.getParams().getCold();
+  co_await parts_.instances.start(std::move(name), cold);
 }
 
 co::Co<void> DaemonService::connectInstance(ConnectContext context) {

@@ -11,6 +11,7 @@
 #include "base/paths.h"
 #include "base/retire.h"
 #include "hypervisor/qemu.h"
+#include "machine/clock.h"
 #include "machine/network.h"
 #include "machine/rotated_file.h"
 #include "machine/supervisor.h"
@@ -20,7 +21,7 @@ namespace cove {
 namespace {
 
 constexpr int kConfig = 3, kInstanceDir = 4, kImageDir = 5, kReadiness = 6, kMemory = 7, kDevices = 8,
-              kSavedDisk = 9;
+              kSavedDisk = 9, kKey = 10;
 constexpr size_t kLogLimit = 1 << 20;
 constexpr auto kFarewell = 2 * kj::SECONDS;  // until clients have read how it ended
 
@@ -41,6 +42,8 @@ SupervisorParts realParts(kj::LowLevelAsyncIoProvider& io, kj::UnixEventPort& po
     limitMemory();
     retire(dir);
   };
+  auto clock = std::make_shared<ClockWatch>(port);
+  parts.whenClockSet = [clock] { return clock->whenSet(); };
   return parts;
 }
 
@@ -61,7 +64,8 @@ Log boundedLog(const Fd& dir) {
 void supervise(Fd& readiness) {
   check(::prctl(PR_SET_CHILD_SUBREAPER, 1), "become", "the reaper of the network's processes");
   VmSetup setup = readSetup(Fd(kConfig), Fd(kInstanceDir), Fd(kImageDir));
-  if (setup.config.getFromSaved()) setup.from = {{Fd(kMemory), Fd(kDevices)}, Fd(kSavedDisk)};
+  if (setup.config.getFromSaved()) setup.from = {Fd(kMemory), Fd(kDevices), Fd(kSavedDisk)};
+  if (setup.config.getResume()) setup.key = unpackKey(Fd(kKey));
   Fd dir = setup.instanceDir.duplicate();
   auto lock = Lock::take(dir, "vm.lock");
   if (!lock) throw Error("cannot start the machine: a supervisor of it runs already");

@@ -13,6 +13,9 @@ options of `cove create`, and prints its name.
 It returns when the machine is ready: its init has started everything, and `cove shell` gets in. With `--early`
 it returns as soon as commands can run in it. Interrupted, a new instance is deleted and an old one stopped
 again. Starting one that runs is no error.
+
+One that is suspended goes on where it stood, as by `cove resume`. With `--cold` it boots, and what was in its memory
+is lost.
 )";
 
 class Start final : public Action {
@@ -20,6 +23,7 @@ class Start final : public Action {
   void declare(Arguments& arguments) override {
     options_.declare(arguments);
     arguments.flag("--early", early_, "return as soon as commands can run in it");
+    arguments.flag("--cold", cold_, "boot it also where it is suspended");
     arguments.positional("NAME|OS", options_.os, "an instance, or what a new one is to run")
         .completes(Completion::kInstanceOrOs);
   }
@@ -46,18 +50,19 @@ class Start final : public Action {
   }
 
   int startExisting(Context& context, const std::string& name) {
-    bool ran = isRunning(context, name);
+    // What ran, or slept, before is not to be lost.
+    bool lived = isRunning(context, name) || isSuspended(context, name);
     try {
-      startInstance(context, name, early_);
+      startInstance(context, name, early_, cold_);
     } catch (const Interrupted&) {
-      if (!ran) stopInstance(context, name, true);
+      if (!lived) stopInstance(context, name, true);
       throw;
     }
     return 0;
   }
 
   InstanceOptions options_;
-  bool early_ = false;
+  bool early_ = false, cold_ = false;
 };
 
 }  // namespace

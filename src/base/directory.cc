@@ -1,16 +1,15 @@
-#include "image/directory.h"
+#include "base/directory.h"
 
 #include <cerrno>
 #include <dirent.h>
 #include <memory>
-#include <sodium.h>
 #include <string_view>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
 
-namespace cove::image {
+namespace cove {
 
 std::vector<std::string> entriesOf(const Fd& dir) {
   // A descriptor of its own: the stream takes it over, and reads from the beginning.
@@ -49,11 +48,4 @@ uint64_t sizeOf(const Fd& dir) {
   return blocks * 512;
 }
 
-std::string uniqueName(const char* prefix) {
-  unsigned char bytes[8];
-  char hex[2 * sizeof bytes + 1];
-  randombytes_buf(bytes, sizeof bytes);
-  return std::string(prefix) + sodium_bin2hex(hex, sizeof hex, bytes, sizeof bytes);
-}
-
-}  // namespace cove::image
+}  // namespace cove

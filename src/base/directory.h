@@ -6,7 +6,7 @@
 
 #include "base/fd.h"
 
-namespace cove::image {
+namespace cove {
 
 // Names but "." and "..", in no order.
 std::vector<std::string> entriesOf(const Fd& dir);
@@ -14,7 +14,5 @@ std::vector<std::string> entriesOf(const Fd& dir);
 void removeTree(const Fd& parent, const std::string& name);
 // What its files take on the disk, in bytes.
 uint64_t sizeOf(const Fd& dir);
-// `prefix` and random letters.
-std::string uniqueName(const char* prefix);
 
-}  // namespace cove::image
+}  // namespace cove
