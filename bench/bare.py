@@ -17,6 +17,7 @@ import time
 from harness import Failed
 
 ALONE = {"-nodefaults", "-no-user-config"}  # options without a value
+NOT_BARE = ("socket,id=control,", "memory-backend-file,", "memory-backend=")  # values of options
 LIMIT = 300  # seconds
 DISK_SET, BACKING_SET = "1", "2"
 
@@ -43,7 +44,7 @@ def bare_command(command, image, initrd, mode, fds):
             result.append(option)
             continue
         value = rest.pop(0)
-        if option in ("-name", "-sandbox", "-mon") or value.startswith("socket,id=control,"):
+        if option in ("-name", "-sandbox", "-mon") or value.startswith(NOT_BARE):
             continue
         if option == "-kernel":
             value = str(image / "kernel")

@@ -5,6 +5,7 @@ runs /bin/true for every byte. It is saved with its memory in a sealed memfd, wh
 """
 
 import array
+import contextlib
 import fcntl
 import json
 import os
@@ -12,7 +13,7 @@ import socket
 import subprocess
 import time
 
-from bare import BareMachine, bare_command, make_initrd
+from bare import LIMIT, BareMachine, bare_command, make_initrd
 from harness import Failed
 
 SEALS = 0xF  # F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE
@@ -52,9 +53,12 @@ class Qmp:
 
 
 class BareSaved:
-    """`command`: the command line of an instance's QEMU; `directory` holds the saved disk and the clones'."""
+    """`command`: the command line of an instance's QEMU; `directory` holds the saved disk and the clones'.
 
-    def __init__(self, command, image, init, directory):
+    `init`: what it runs, which says `marker` on the console when it can be saved, `idle` seconds later.
+    """
+
+    def __init__(self, command, image, init, directory, marker="REACHED-STARTED", idle=1):
         self.command, self.image, self.directory = command, image, directory
         self.initrd = directory / "initrd"
         self.initrd.write_bytes(make_initrd((image / "modules.cpio").read_bytes(), init.read_bytes()))
@@ -63,7 +67,7 @@ class BareSaved:
         os.truncate(self.memory, int(self.size) << 20)
         self.devices = directory / "devices"
         self.disk = directory / "disk"
-        self._save()
+        self._save(marker, idle)
         fcntl.fcntl(self.memory, F_ADD_SEALS, SEALS)
 
     def _start(self, disk, share, saved=None, devices=None):
@@ -91,14 +95,16 @@ class BareSaved:
             theirs.close()
         for fd in files.values():
             os.close(fd)
+        for ours, _ in pairs.values():
+            ours.settimeout(LIMIT)
         return process, {name: ours for name, (ours, _) in pairs.items()}
 
-    def _save(self):
+    def _save(self, marker, idle):
         process, ours = self._start(self.disk, "on")
         try:
             qmp = Qmp(ours["control"])
-            BareMachine.await_marker(ours["console"], process, "REACHED-STARTED", time.perf_counter())
-            time.sleep(1)  # as idle as cove's
+            BareMachine.await_marker(ours["console"], process, marker, time.perf_counter())
+            time.sleep(idle)
             qmp("stop")
             with open(self.devices, "wb") as f:
                 qmp.pass_fd(f.fileno(), "devices")
@@ -116,6 +122,14 @@ class BareSaved:
         return time.perf_counter() - start
 
     def _run_true(self):
+        with self.clone() as port:
+            port.sendall(b"x")
+            if port.recv(1) != b"x":
+                raise Failed("the bare clone does not answer")
+
+    @contextlib.contextmanager
+    def clone(self):
+        """The port of a machine that goes on where the saved one stood; it ends with the context. One at a time."""
         disk = self.directory / "clone"
         devices = os.open(self.devices, os.O_RDONLY)
         saved = os.open(self.disk, os.O_RDONLY)
@@ -124,9 +138,7 @@ class BareSaved:
             qmp = Qmp(ours["control"])
             qmp.migrate("migrate-incoming", f"fd:{devices}")
             qmp("cont")
-            ours["agent"].sendall(b"x")
-            if ours["agent"].recv(1) != b"x":
-                raise Failed("the bare clone does not answer")
+            yield ours["agent"]
         finally:
             process.kill()
             process.wait()

@@ -5,63 +5,24 @@
 //   serve          image, and a program at the port: for every byte it runs /bin/true, and answers with one
 //   stream BYTES   modules, the port: writes BYTES of zeros to it, then reads as many from it
 //
-// It says what it reached with lines "REACHED-…" on the serial console. Whatever fails ends it, and so the
-// machine with a panic of its kernel.
-#include <cerrno>
-#include <cstdio>
+// It says what it reached with lines "REACHED-…" on the serial console.
 #include <cstdlib>
 #include <cstring>
-#include <dirent.h>
-#include <fcntl.h>
-#include <fstream>
 #include <string>
 #include <sys/mount.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "bare.h"
+
+using namespace bare;
 
 namespace {
 
 constexpr const char* kNotifySocket = "/run/bare-notify";
 constexpr const char* kRoot = "/root";  // exists in the kernel's built-in initrd
-constexpr const char* kPortName = "org.cove.agent";
-
-void require(bool fine, const std::string& what) {
-  if (fine) return;
-  std::string line = "BARE-FAILED: " + what + ": " + std::strerror(errno) + "\n";
-  [[maybe_unused]] ssize_t n = ::write(1, line.data(), line.size());
-  std::exit(1);
-}
-
-void say(const std::string& line) {
-  std::string text = line + "\n";
-  require(::write(1, text.data(), text.size()) > 0, "write to the console");
-}
-
-void mountAt(const char* type, const std::string& place) {
-  ::mkdir(place.c_str(), 0755);
-  require(::mount(type, place.c_str(), type, 0, nullptr) == 0, "mount " + place);
-}
-
-void prepare() {
-  mountAt("proc", "/proc");
-  mountAt("sysfs", "/sys");
-  mountAt("devtmpfs", "/dev");
-  std::ifstream list("/lib/cove/modules");
-  for (std::string path; std::getline(list, path);) {
-    int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    require(fd >= 0, "open " + path);
-    require(::syscall(SYS_finit_module, fd, "", 0) == 0 || errno == EEXIST, "load " + path);
-    ::close(fd);
-  }
-}
-
-void waitFor(const std::string& path) {
-  while (::access(path.c_str(), F_OK) != 0) ::usleep(2000);
-}
 
 void moveIntoRoot(const std::string& place) {
   require(::mount(place.c_str(), (kRoot + place).c_str(), nullptr, MS_MOVE, nullptr) == 0, "move " + place);
@@ -76,25 +37,6 @@ void reportWhenStarted(int socket) {
     require(n >= 0, "hear of systemd");
     text[n] = 0;
     if (std::strstr(text, "READY=1") != nullptr) say("REACHED-STARTED");
-  }
-}
-
-int openPort() {
-  const std::string ports = "/sys/class/virtio-ports/";
-  for (;; ::usleep(2000)) {
-    DIR* dir = ::opendir(ports.c_str());
-    if (dir == nullptr) continue;
-    while (dirent* entry = ::readdir(dir)) {
-      std::string name;
-      std::getline(std::ifstream(ports + entry->d_name + "/name"), name);
-      if (name != kPortName) continue;
-      waitFor(std::string("/dev/") + entry->d_name);
-      int fd = ::open((std::string("/dev/") + entry->d_name).c_str(), O_RDWR | O_CLOEXEC);
-      require(fd >= 0, "open the port");
-      ::closedir(dir);
-      return fd;
-    }
-    ::closedir(dir);
   }
 }
 

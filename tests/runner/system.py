@@ -58,6 +58,8 @@ def system(results, arguments: list[str]):
         directory.chmod(0o755)
         shutil.copytree(ROOT / "build/release/bin", directory / "bin")
         shutil.copytree(ROOT / "tests", directory / "tests", ignore=shutil.ignore_patterns("runner", "__pycache__"))
+        shutil.copytree(ROOT / "bench", directory / "bench", ignore=shutil.ignore_patterns("guest", "__pycache__"))
+        shutil.copy(ROOT / "build/release/bench/draw-init", directory / "bench")  # where it is beside bin
         (directory / "report").mkdir()
         if os.getuid() != 0:
             pytest(results, "system", arguments, directory, [], str(Path.home()), ROOT / "build/test-image")

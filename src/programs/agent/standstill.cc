@@ -5,13 +5,10 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <kj/async-io.h>
-#include <linux/random.h>
 #include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,6 +16,7 @@
 
 #include "agent/etc.h"
 #include "agent/identity.h"
+#include "agent/reseed.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "rpc/co.h"
@@ -167,16 +165,7 @@ Standstill::~Standstill() {
   }
 }
 
-void Standstill::addEntropy(std::span<const std::byte> seed) {
-  if (seed.size() < kSeedBytes) throw Error("a machine that starts from a saved one needs a seed");
-  // rand_pool_info of linux/random.h: how many bits to believe in, how many bytes, and these.
-  const int header[] = {static_cast<int>(seed.size() * 8), static_cast<int>(seed.size())};
-  std::vector<char> pool(sizeof header + seed.size());
-  std::memcpy(pool.data(), header, sizeof header);
-  std::memcpy(pool.data() + sizeof header, seed.data(), seed.size());
-  check(::ioctl(random_.get(), RNDADDENTROPY, pool.data()), "seed", "the kernel's random numbers");
-  check(::ioctl(random_.get(), RNDRESEEDCRNG), "seed", "the kernel's random numbers");
-}
+void Standstill::addEntropy(std::span<const std::byte> seed) { reseed(random_, seed); }
 
 bool Standstill::isAnother(std::string_view id) const {
   if (!instance_) return true;

@@ -12,8 +12,6 @@
 
 namespace cove::agent {
 
-inline constexpr size_t kSeedBytes = 64;  // at least
-
 // Everything that is not the agent stands still: init, services, sessions. What they wrote is on the disk.
 //
 // The machine goes on in a QEMU that has translated nothing yet, and in which every system call costs a
@@ -27,8 +25,7 @@ class Standstill {
   Standstill(const Standstill&) = delete;
   ~Standstill();
 
-  // Makes the kernel's random numbers depend on the seed, from the next one on; nobody but warmUp() draws any
-  // before.
+  // reseed() of the kernel's random numbers; nobody but warmUp() draws any before.
   void addEntropy(std::span<const std::byte> seed);
   // Whether it was another instance when it stood still.
   bool isAnother(std::string_view id) const;
