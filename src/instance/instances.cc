@@ -122,10 +122,11 @@ co::Co<void> Instances::start(std::string name, bool cold) {
 co::Co<rpc::Socket::Client> Instances::connect(std::string name) {
   InstanceRecord record = records_.get(name);
   if (find(record) == nullptr) {
-    if (isSuspended(operations_.openDir(name)))
-      throw Error(str("the instance ", name, " is suspended"))
-          .hint(str("Let it go on:\n  cove resume ", name));
     bool failed = record.state == InstanceRecord::State::kFailed;
+    if (isSuspended(operations_.openDir(name)))
+      throw Error(
+          str("the instance ", name, " is suspended", failed ? "; it did not go on: " : "", record.reason))
+          .hint(str("Let it go on:\n  cove resume ", name));
     throw Error(str("the instance ", name, " is not running", failed ? "; it failed: " : "", record.reason))
         .hint(str("Start it:\n  cove start ", name));
   }
