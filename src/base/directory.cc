@@ -11,6 +11,13 @@
 
 namespace cove {
 
+bool isThere(const Fd& dir, const std::string& name) {
+  struct stat st;
+  if (::fstatat(dir.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) return true;
+  if (errno != ENOENT) throw sysError("look for", name);
+  return false;
+}
+
 std::vector<std::string> entriesOf(const Fd& dir) {
   // A descriptor of its own: the stream takes it over, and reads from the beginning.
   Fd again = openAt(dir, ".", O_RDONLY | O_DIRECTORY);

@@ -8,6 +8,8 @@
 
 namespace cove {
 
+// Whatever it is, a dangling symlink too.
+bool isThere(const Fd& dir, const std::string& name);
 // Names but "." and "..", in no order.
 std::vector<std::string> entriesOf(const Fd& dir);
 // Deletes `name`, and below it everything. Missing: nothing to do.

@@ -24,13 +24,6 @@ constexpr const char* kOldLayers = "layers.old";
 constexpr size_t kLargestDescription = 4096;
 constexpr off_t kLargestEmptyDisk = 1 << 20;
 
-bool isThere(const Fd& dir, const std::string& name) {
-  struct stat st;
-  if (::fstatat(dir.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) return true;
-  if (errno != ENOENT) throw sysError("look for", name);
-  return false;
-}
-
 Fd openDirectory(const Fd& dir, const std::string& path) {
   return openBeneath(dir, path, O_RDONLY | O_DIRECTORY);
 }
@@ -89,11 +82,6 @@ Snapshot readSnapshot(const Fd& snapshots, const std::string& name) {
 }  // namespace
 
 bool isSuspended(const Fd& dir) { return isThere(dir, kSuspendedName); }
-
-void dropSuspended(const Fd& dir) {
-  removeFile(dir, kSuspendedName);
-  flush(dir);
-}
 
 StateSalt suspendedSalt(const Fd& dir) { return readSalt(openState(dir)); }
 

@@ -18,8 +18,6 @@ namespace cove {
 
 bool isSuspended(const Fd& dir);
 StateSalt suspendedSalt(const Fd& dir);
-// For good: it will boot.
-void dropSuspended(const Fd& dir);
 
 // `stage`, a directory of the instance's with an empty disk, gets what the instance is: its disk becomes a
 // layer of both, unless it holds nothing, and that of the stage its disk.

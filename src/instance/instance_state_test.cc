@@ -85,7 +85,7 @@ TEST_F(InstanceState, WhatIsNoFileIsNotShared) {
   ASSERT_EQ(::mkfifoat(dir_.get(), kSuspendedName, 0600), 0);
   EXPECT_THROW(suspendedSalt(dir_), Error);
   EXPECT_THROW(linkState(dir_, make("copy")), Error);
-  dropSuspended(dir_);
+  forgetState(dir_);
   ASSERT_EQ(::mkdirat(dir_.get(), "layers", 0700), 0);
   ASSERT_EQ(::mkfifoat(dir_.get(), "layers/0001", 0600), 0);
   EXPECT_THROW(linkState(dir_, make("other")), Error);
@@ -95,7 +95,7 @@ TEST_F(InstanceState, SnapshotsAreListedByTime) {
   EXPECT_TRUE(listSnapshots(dir_).empty());
   put(kSuspendedName, "memory");
   snapshot("late", 20);
-  dropSuspended(dir_);
+  forgetState(dir_);
   snapshot("early", 10);
   auto found = listSnapshots(dir_);
   ASSERT_EQ(found.size(), 2U);
@@ -120,7 +120,7 @@ TEST_F(InstanceState, ANameIsTakenOnce) {
 TEST_F(InstanceState, BecomesWhatItWas) {
   put(kSuspendedName, "memory");
   snapshot("one", 1);
-  dropSuspended(dir_);
+  forgetState(dir_);
   put("disk", "second");
   snapshot("two", 2);
   EXPECT_EQ(layers(), "first second ");

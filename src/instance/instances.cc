@@ -3,6 +3,7 @@
 #include <ctime>
 #include <unistd.h>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "base/uuid.h"
@@ -238,10 +239,7 @@ void Instances::describe(const InstanceRecord& record, rpc::InstanceInfo::Builde
     bool failed = record.state == InstanceRecord::State::kFailed;
     state.state = failed ? rpc::VmState::FAILED : rpc::VmState::STOPPED;
     state.reason = record.reason;
-    struct stat suspended;
-    if (::fstatat(state_.fd.get(), str(record.name(), "/", kSuspendedName).c_str(), &suspended,
-                  AT_SYMLINK_NOFOLLOW) == 0)
-      state.state = rpc::VmState::SUSPENDED;
+    if (isThere(state_.fd, str(record.name(), "/", kSuspendedName))) state.state = rpc::VmState::SUSPENDED;
   }
   state.write(info.initVm());
 }

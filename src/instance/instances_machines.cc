@@ -100,7 +100,7 @@ Beginning Instances::beginningOf(const InstanceRecord& record, bool cold) const 
   requireWhole(dir);
   if (!isSuspended(dir)) return beginning;
   if (cold)
-    dropSuspended(dir);
+    forgetState(dir);
   else
     beginning.key = stateKeyOf(suspendedSalt(dir));
   return beginning;

@@ -21,13 +21,6 @@ std::string numberName(size_t number) {
 
 Fd openLayerDir(const Fd& dir) { return openBeneath(dir, kLayersName, O_RDONLY | O_DIRECTORY); }
 
-bool isThere(const Fd& dir, const char* name) {
-  struct stat st;
-  if (::fstatat(dir.get(), name, &st, AT_SYMLINK_NOFOLLOW) == 0) return true;
-  if (errno != ENOENT) throw sysError("look for", name);
-  return false;
-}
-
 // A layer that is the disk still: a freeze came no further.
 bool isDisk(const Fd& dir, const Fd& layer) {
   struct stat disk;

@@ -1,6 +1,7 @@
 #include "machine/state_file.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <sodium.h>
 #include <string>
@@ -159,6 +160,12 @@ void writeState(const Fd& file, const StateKey& key, std::string_view kind, cons
   out.add(state);
   writeMemory(memory, [&](std::string_view bytes) { out.add(bytes); });
   out.finish();
+}
+
+void forgetState(const Fd& dir) {
+  for (const char* name : {kNextStateName, kSuspendedName})
+    if (::unlinkat(dir.get(), name, 0) < 0 && errno != ENOENT) throw sysError("remove", name);
+  check(::fsync(dir.get()), "flush", "the instance's directory");
 }
 
 StateSalt readSalt(const Fd& file) {

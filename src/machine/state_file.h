@@ -37,6 +37,8 @@ StateKey unpackKey(const Fd& file);
 void writeState(const Fd& file, const StateKey& key, std::string_view kind, const Fd& devices,
                 const Fd& memory);
 StateSalt readSalt(const Fd& file);
+// The instance in that directory has no state any more, nor half of one: on the disk too.
+void forgetState(const Fd& dir);
 // Fills both, empty files; the memory's has its size. An Error for what was not written with this key, is cut
 // off or damaged, or is of another kind or size.
 void readState(const Fd& file, const StateKey& key, std::string_view kind, const Fd& devices,
