@@ -25,7 +25,7 @@ struct MachineSpec {
   // cannot be saved.
   bool copyOnWrite = false;
   Fd devices;  // O_RDONLY, what save() wrote: it begins standing still where that one stood; unset: it boots
-  Fd kernel, initrd;
+  Fd kernel, initrd;  // memory files, sealed
   std::string kernelArguments;
   Fd console;  // stream socket: the serial console
   Fd agent;    // stream socket: the port org.cove.agent

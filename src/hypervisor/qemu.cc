@@ -161,13 +161,8 @@ Child launch(MachineSpec& spec, Fd control) {
   c.name = "QEMU";
   c.identity = qemuIdentity(spec.accelerator);
   c.binds = qemuBinds(spec.program, spec.accelerator);
-  c.rootBytes = static_cast<uint64_t>(statOf(spec.kernel, "the kernel").st_size +
-                                      statOf(spec.initrd, "the initrd").st_size) +
-                (4 << 20);
   Child::Spec child;
   child.argv = qemuCommand(spec);
-  c.files.push_back({kQemuKernel, std::move(spec.kernel)});
-  c.files.push_back({kQemuInitrd, std::move(spec.initrd)});
   child.env = {"LC_ALL=C"};
   child.stderr = std::move(spec.errors);
   child.fds.emplace_back(kQemuControl, std::move(control));
@@ -178,6 +173,8 @@ Child launch(MachineSpec& spec, Fd control) {
   if (spec.frames) child.fds.emplace_back(kQemuFrames, std::move(spec.frames));
   c.procfs = ProcFs::kProcesses;  // of its own pid namespace, so of itself: its memory has a name there
   child.fds.emplace_back(kQemuMemory, std::move(spec.memory));
+  child.fds.emplace_back(kQemuKernel, std::move(spec.kernel));
+  child.fds.emplace_back(kQemuInitrd, std::move(spec.initrd));
   if (spec.devices) child.fds.emplace_back(kQemuDevices, std::move(spec.devices));
   int number = kQemuLayers;
   for (Fd& layer : spec.layers) child.fds.emplace_back(number++, std::move(layer));

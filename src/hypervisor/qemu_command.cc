@@ -14,6 +14,9 @@ constexpr int kDiskSet = 1, kBackingSet = 2, kLayerSets = 3;
 // again and again.
 constexpr int kTranslationMiB = 64;
 
+// For what QEMU opens by name alone: a descriptor has one in /proc.
+std::string nameOf(int fd) { return str("/proc/self/fd/", fd); }
+
 // In QEMU's option values a comma is doubled.
 std::string quoteOption(const std::string& text) {
   std::string result;
@@ -76,13 +79,13 @@ void addChannels(std::vector<std::string>& argv, const MachineSpec& spec) {
   argv.insert(argv.end(), {"-netdev", str("dgram,id=net0,local.type=fd,local.str=", kQemuFrames), "-device",
                            "virtio-net-pci,netdev=net0,romfile="});
 }
-// Memory that a file holds. QEMU opens it by name, and a descriptor has one in /proc alone.
+
+// Memory that a file holds.
 void addMemory(std::vector<std::string>& argv, const MachineSpec& spec) {
-  argv.insert(argv.end(),
-              {"-object",
-               str("memory-backend-file,id=memory,size=", spec.memoryMiB, "M,mem-path=/proc/self/fd/",
-                   kQemuMemory, ",share=", spec.copyOnWrite ? "off" : "on", ",dump=off"),
-               "-machine", "memory-backend=memory"});
+  argv.insert(argv.end(), {"-object",
+                           str("memory-backend-file,id=memory,size=", spec.memoryMiB, "M,mem-path=",
+                               nameOf(kQemuMemory), ",share=", spec.copyOnWrite ? "off" : "on", ",dump=off"),
+                           "-machine", "memory-backend=memory"});
   if (spec.devices) argv.insert(argv.end(), {"-S", "-incoming", "defer"});
 }
 }  // namespace
@@ -96,7 +99,8 @@ std::vector<std::string> qemuCommand(const MachineSpec& spec) {
       // Poweroff, reboot and panic stop the machine, so that the supervisor decides and no output is lost.
       "-action", "reboot=shutdown,shutdown=pause,panic=pause"};
   addAccelerator(argv, spec);
-  argv.insert(argv.end(), {"-kernel", kQemuKernel, "-initrd", kQemuInitrd, "-append", spec.kernelArguments});
+  argv.insert(argv.end(), {"-kernel", nameOf(kQemuKernel), "-initrd", nameOf(kQemuInitrd), "-append",
+                           spec.kernelArguments});
   addMemory(argv, spec);
   addDisk(argv, spec);
   addChannels(argv, spec);

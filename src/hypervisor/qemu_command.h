@@ -10,11 +10,9 @@ namespace cove {
 
 // Numbers of the descriptors in QEMU.
 inline constexpr int kQemuControl = 3, kQemuConsole = 4, kQemuAgent = 5, kQemuFrames = 6, kQemuDisk = 7,
-                     kQemuBacking = 8, kQemuMemory = 9, kQemuDevices = 10,
-                     kQemuLayers = 11;  // and those that follow
-inline constexpr const char* kQemuKernel = "/boot/kernel";
+                     kQemuBacking = 8, kQemuMemory = 9, kQemuDevices = 10, kQemuKernel = 11, kQemuInitrd = 12,
+                     kQemuLayers = 13;  // and those that follow
 inline constexpr const char* kQemuDiskNode = "disk";
-inline constexpr const char* kQemuInitrd = "/boot/initrd";
 
 std::vector<std::string> qemuCommand(const MachineSpec& spec);
 // What of the host QEMU must see: itself, its libraries and its firmware. No shell, no other program of

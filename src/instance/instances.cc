@@ -67,7 +67,8 @@ std::string Instances::checkedId(std::string id) const {
   return id;
 }
 
-co::Co<InstanceRecord> Instances::make(InstanceSpec spec, std::string id, image::ProgressCallback progress) {
+co::Co<Instances::Made> Instances::make(InstanceSpec spec, std::string id, bool cold,
+                                        image::ProgressCallback progress) {
   InstanceRecord record;
   record.id = checkedId(std::move(id));
   image::Os os = image::parseOs(spec.os, spec.variant);
@@ -83,23 +84,33 @@ co::Co<InstanceRecord> Instances::make(InstanceSpec spec, std::string id, image:
   record.spec = spec;
   record.image = image.digest;
   record.createdAt = std::time(nullptr);
-  co_await journal_.perform(operations_.create(record));
-  co_return record;
+  SavedMachines::Found saved;
+  if (!cold) saved = co_await saved_.find(record);
+  record.spec.fromSaved = saved.machine != nullptr;
+  InstanceOperations::WriteDisk writeDisk = [machine = saved.machine](const Fd& disk) {
+    machine->writeOverlay(disk);
+  };
+  if (record.spec.fromSaved)
+    co_await journal_.perform(operations_.createFromSaved(record, writeDisk));
+  else
+    co_await journal_.perform(operations_.create(record));
+  Made made{std::move(record), std::move(saved)};
+  co_return made;
 }
 
 co::Co<std::string> Instances::create(InstanceSpec spec, std::string id, image::ProgressCallback progress) {
-  InstanceRecord record = co_await make(std::move(spec), std::move(id), std::move(progress));
-  co_return record.name();
+  Made made = co_await make(std::move(spec), std::move(id), true, std::move(progress));
+  co_return made.record.name();
 }
 
 co::Co<Instances::Running> Instances::run(InstanceSpec spec, std::string id, bool cold,
                                           image::ProgressCallback progress) {
   spec.ephemeral = true;
-  InstanceRecord record = co_await make(std::move(spec), std::move(id), progress);
+  Made made = co_await make(std::move(spec), std::move(id), cold, progress);
+  const InstanceRecord& record = made.record;
   Discard discarded(*this, record);
   progress("starting " + record.name(), 0, 0);
-  kj::Maybe<rpc::Socket::Client> begun;
-  if (!cold) begun = co_await beginFromSaved(record, progress);
+  auto begun = co_await beginFromSaved(record, made.saved, progress);
   KJ_IF_MAYBE (socket, begun) {
     discarded.release();  // from here the lease decides
     co_return Running{record.name(), kj::mv(*socket)};

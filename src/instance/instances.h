@@ -82,7 +82,11 @@ class Instances {
   std::string freeName(const image::Os& os) const;
   void checkName(const std::string& name) const;
   std::string checkedId(std::string id) const;
-  co::Co<InstanceRecord> make(InstanceSpec spec, std::string id, image::ProgressCallback progress);
+  struct Made {
+    InstanceRecord record;
+    SavedMachines::Found saved;  // that it is made to begin from
+  };
+  co::Co<Made> make(InstanceSpec spec, std::string id, bool cold, image::ProgressCallback progress);
   co::Co<void> erase(InstanceRecord record);
   co::Co<void> discard(InstanceRecord ended);
   void describe(const InstanceRecord& record, rpc::InstanceInfo::Builder info) const;
@@ -90,7 +94,7 @@ class Instances {
 
   // instances_machines.cc
   co::Co<void> launch(InstanceRecord record, Beginning beginning);
-  co::Co<kj::Maybe<rpc::Socket::Client>> beginFromSaved(InstanceRecord record,
+  co::Co<kj::Maybe<rpc::Socket::Client>> beginFromSaved(InstanceRecord record, SavedMachines::Found found,
                                                         image::ProgressCallback progress);
   co::Co<kj::Maybe<rpc::Socket::Client>> tryToBegin(InstanceRecord record, SavedMachines::Found found);
   co::Co<rpc::Socket::Client> introduce(InstanceRecord record, bool lease);

@@ -44,8 +44,8 @@ Instances::Machine* Instances::find(const InstanceRecord& record) {
 
 // Nothing: it is to boot.
 co::Co<kj::Maybe<rpc::Socket::Client>> Instances::beginFromSaved(InstanceRecord record,
+                                                                 SavedMachines::Found found,
                                                                  image::ProgressCallback progress) {
-  SavedMachines::Found found = co_await saved_.find(record);
   if (found.machine) {
     auto socket = co_await tryToBegin(record, found);
     if (socket != nullptr) co_return kj::mv(socket);
@@ -66,12 +66,11 @@ co::Co<kj::Maybe<rpc::Socket::Client>> Instances::tryToBegin(InstanceRecord reco
                                                              SavedMachines::Found found) {
   trying_.insert(record.id);
   KJ_DEFER(trying_.erase(record.id));
-  record.spec.fromSaved = true;
-  records_.setSpec(record.id, record.spec);
   std::string problem;
   bool stopped = false;
   try {
-    Beginning beginning{false, found.machine};
+    Beginning beginning;
+    beginning.from = std::make_shared<SavedMachine>(found.machine->start());
     co_await launch(record, beginning);
     auto socket = co_await introduce(record, true);
     bool up = co_await machines_.at(record.id).link->cameUp();

@@ -53,24 +53,38 @@ Fd InstanceOperations::openDir(const std::string& name) const {
   return openBeneath(state_.fd, name, O_RDONLY | O_DIRECTORY);
 }
 
-kj::Promise<void> InstanceOperations::makeDir(const InstanceRecord& record) {
+void InstanceOperations::makeNursery(const InstanceRecord& record) {
   std::string name = nurseryOf(record);
   check(::mkdirat(state_.fd.get(), name.c_str(), 0700), "make the directory", str(state_.path, "/", name));
-  return runForked(port_, "write cove.yaml", [this, record, name] {
-    Fd dir = openDir(name);
+}
+
+kj::Promise<void> InstanceOperations::makeDir(const InstanceRecord& record) {
+  makeNursery(record);
+  return runForked(port_, "write cove.yaml", [this, record] {
+    Fd dir = openDir(nurseryOf(record));
     writeFileAtomic(dir, kIdFile, record.id + "\n", 0600);
     writeFileAtomic(dir, "cove.yaml", describeSpec(record.spec), 0600);
   });
 }
 
+// Without waiting for the disk.
+void InstanceOperations::fillDir(const InstanceRecord& record, const WriteDisk& writeDisk) {
+  makeNursery(record);
+  Fd dir = openDir(nurseryOf(record));
+  auto create = [&dir](const char* name) {
+    return openBeneath(dir, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+  };
+  writeAll(create(kIdFile), record.id + "\n", kIdFile);
+  writeAll(create("cove.yaml"), describeSpec(record.spec), "cove.yaml");
+  writeDisk(create(kDiskName));
+}
+
 // Takes the name only where nothing has it: what another made there meanwhile is not ours to use or remove.
-kj::Promise<void> InstanceOperations::placeDir(const InstanceRecord& record) {
+void InstanceOperations::placeDir(const InstanceRecord& record) {
   std::string path = str(state_.path, "/", record.name());
   if (::renameat2(state_.fd.get(), nurseryOf(record).c_str(), state_.fd.get(), record.name().c_str(),
                   RENAME_NOREPLACE) != 0)
     throw sysError("make the directory", path);
-  check(::fsync(state_.fd.get()), "flush", state_.path);
-  return kj::READY_NOW;
 }
 
 // Back to where discard() finds it, if it is there, and ours.
@@ -81,7 +95,8 @@ void InstanceOperations::withdrawDir(const InstanceRecord& record) {
   } catch (const Error&) {
     return;  // not there, or without an id
   }
-  if (id != record.id + "\n") return;
+  // Empty after a power failure, where it was not flushed.
+  if (id != record.id + "\n" && !(id.empty() && record.spec.fromSaved)) return;
   check(::renameat(state_.fd.get(), record.name().c_str(), state_.fd.get(), nurseryOf(record).c_str()),
         "rename", record.name());
 }
@@ -96,12 +111,18 @@ kj::Promise<void> InstanceOperations::flushDir(const std::string& name) {
   });
 }
 
-Operation InstanceOperations::create(const InstanceRecord& record, Fill fill) {
+Operation InstanceOperations::creation(const InstanceRecord& record) {
   Operation operation;
   operation.kind = kCreate;
   operation.subject = record.name();
   operation.arguments = argumentsOf(record).dump();
   operation.policy = Operation::Policy::kUndo;
+  operation.atEnd = [this, record] { records_.insert(record); };
+  return operation;
+}
+
+Operation InstanceOperations::create(const InstanceRecord& record, Fill fill) {
+  Operation operation = creation(record);
   std::string dir = nurseryOf(record);
   operation.steps = {
       {"directory", [this, record] { return makeDir(record); }, [this, dir] { removeTree(state_.fd, dir); }},
@@ -114,8 +135,32 @@ Operation InstanceOperations::create(const InstanceRecord& record, Fill fill) {
          return fill(openDir(dir));
        }},
       {"flush", [this, dir] { return flushDir(dir); }},
-      {"place", [this, record] { return placeDir(record); }, [this, record] { withdrawDir(record); }}};
-  operation.atEnd = [this, record] { records_.insert(record); };
+      {"place",
+       [this, record]() -> kj::Promise<void> {
+         placeDir(record);
+         check(::fsync(state_.fd.get()), "flush", state_.path);
+         return kj::READY_NOW;
+       },
+       [this, record] { withdrawDir(record); }}};
+  return operation;
+}
+
+Operation InstanceOperations::createFromSaved(const InstanceRecord& record, WriteDisk writeDisk) {
+  Operation operation = creation(record);
+  operation.end = Database::Durability::kUnflushed;
+  std::string dir = nurseryOf(record);
+  operation.steps = {{"directory",
+                      [this, record, writeDisk = std::move(writeDisk)]() -> kj::Promise<void> {
+                        fillDir(record, writeDisk);
+                        return kj::READY_NOW;
+                      },
+                      [this, dir] { removeTree(state_.fd, dir); }},
+                     {"place",
+                      [this, record]() -> kj::Promise<void> {
+                        placeDir(record);
+                        return kj::READY_NOW;
+                      },
+                      [this, record] { withdrawDir(record); }}};
   return operation;
 }
 
@@ -126,6 +171,8 @@ Operation InstanceOperations::remove(const InstanceRecord& record) {
   operation.arguments = argumentsOf(record).dump();
   operation.policy = Operation::Policy::kFinish;
   operation.makesRoom = true;
+  // An ephemeral one that is still there after a power failure is found, and removed again.
+  if (record.spec.ephemeral) operation.beginning = operation.end = Database::Durability::kUnflushed;
   operation.atBegin = [this, record] { records_.remove(record.id); };
   operation.steps = {{"rename",
                       [this, record]() -> kj::Promise<void> {
@@ -171,7 +218,8 @@ Operation InstanceOperations::apply(const InstanceRecord& record, const std::str
 Operation InstanceOperations::rebuild(const Journal::Interrupted& interrupted) {
   auto arguments = nlohmann::json::parse(interrupted.arguments);
   InstanceRecord record = recordOf(arguments);
-  if (interrupted.kind == kCreate) return create(record);
+  if (interrupted.kind == kCreate)
+    return record.spec.fromSaved ? createFromSaved(record, {}) : create(record);
   if (interrupted.kind == kDelete) return remove(record);
   if (interrupted.kind == kApply) return apply(record, arguments.at("stage"), arguments.at("suspended"));
   throw Error(str("cannot recover the ", interrupted.kind, " of ", interrupted.subject, ": unknown kind"));

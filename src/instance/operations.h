@@ -19,6 +19,10 @@ class InstanceOperations {
   // made is left alone.
   using Fill = std::function<kj::Promise<void>(Fd dir)>;
   Operation create(const InstanceRecord& record, Fill fill = nullptr);
+  // The same, for one that begins from a saved machine: it has no key pair, and an undone creation or an
+  // unfinished removal is all that it leaves to a power failure. `writeDisk` does not wait.
+  using WriteDisk = std::function<void(const Fd& disk)>;
+  Operation createFromSaved(const InstanceRecord& record, WriteDisk writeDisk);
   // The row first, so that the name is free and nothing can use it; then the files. Finished in any case.
   Operation remove(const InstanceRecord& record);
   // It becomes what is in its directory `stage` (instance_state.h), saved under record.accelerator; with its
@@ -30,9 +34,12 @@ class InstanceOperations {
   Fd openDir(const std::string& name) const;
 
  private:
+  Operation creation(const InstanceRecord& record);
+  void makeNursery(const InstanceRecord& record);
   kj::Promise<void> makeDir(const InstanceRecord& record);
+  void fillDir(const InstanceRecord& record, const WriteDisk& writeDisk);
   kj::Promise<void> flushDir(const std::string& name);
-  kj::Promise<void> placeDir(const InstanceRecord& record);
+  void placeDir(const InstanceRecord& record);
   void withdrawDir(const InstanceRecord& record);
 
   kj::UnixEventPort& port_;

@@ -76,10 +76,13 @@ void Records::insert(const InstanceRecord& record) {
 void Records::remove(const std::string& id) { database_.execute("DELETE FROM instance WHERE id = ?", id); }
 
 void Records::setRunning(const std::string& id, const ProcessId& supervisor, const std::string& accelerator) {
+  // Of a power failure it is not to survive: then nothing runs.
+  Database::Transaction transaction(database_, Database::Durability::kUnflushed);
   database_.execute(
       "UPDATE instance SET state = 'running', reason = '', pid = ?, start_time = ?, accelerator = ? WHERE id "
       "= ?",
       supervisor.pid, supervisor.startTime, accelerator, id);
+  transaction.commit();
 }
 
 void Records::setEnded(const std::string& id, InstanceRecord::State state, const std::string& reason) {

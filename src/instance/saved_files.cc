@@ -19,9 +19,9 @@ namespace {
 constexpr const char* kKeyName = "seal.key";
 constexpr const char* kDescriptionName = "saved.json";
 constexpr const char* kSealName = "seal";
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 constexpr size_t kLargestDescription = 64 * 1024;
-constexpr off_t kLargestDevices = 64 << 20;
+constexpr off_t kLargestSmallFile = 64 << 20;
 
 class Digest {
  public:
@@ -103,6 +103,18 @@ nlohmann::json readDescription(const Fd& store, const Fd& dir) {
   return description;
 }
 
+// Returns its digest.
+std::string copySmallFile(const Fd& dir, const char* name, const Fd& to) {
+  Fd file = openBeneath(dir, name, O_RDONLY);
+  if (statOf(file, name).st_size > kLargestSmallFile) throw Error(str("its file ", name, " is too large"));
+  Digest digest;
+  forBlocks(file, name, [&](std::string_view block) {
+    digest.add(block);
+    writeAll(to, block, name);
+  });
+  return digest.finish();
+}
+
 void expectDigest(const nlohmann::json& description, const char* name, const std::string& digest) {
   if (description.at("files").at(name) != digest) throw Error(str("its file ", name, " is damaged"));
 }
@@ -116,7 +128,7 @@ std::string digestOf(std::string_view text) {
 
 void sealSaved(const Fd& store, const Fd& dir, const std::string& madeOf) {
   nlohmann::json files;
-  for (const char* name : {kSavedMemory, kSavedDevices, kDiskName}) {
+  for (const char* name : {kSavedMemory, kSavedDevices, kDiskName, kSavedOverlay}) {
     files[name] = digestOfFile(dir, name);
     check(::fchmodat(dir.get(), name, 0400, 0), "protect", name);
   }
@@ -140,21 +152,17 @@ LoadedMachine::LoadedMachine(const Fd& dir, uint32_t memoryMiB)
     : dir_(dir.duplicate()),
       memory_(makeMemfd("saved-memory")),
       devices_(makeMemfd("saved-devices")),
-      disk_(openBeneath(dir, kDiskName, O_RDONLY)) {
+      disk_(openBeneath(dir, kDiskName, O_RDONLY)),
+      overlay_(makeMemfd("saved-overlay")) {
   check(::ftruncate(memory_.get(), static_cast<off_t>(memoryMiB) << 20), "make", "a machine's memory");
 }
 
-void LoadedMachine::fill(const Fd& store, const std::string& madeOf) {
+void LoadedMachine::fill(const Fd& store, const std::string& madeOf, const Fd& image, const Fd& agent) {
   nlohmann::json description = readDescription(store, dir_);
   if (description.at("madeOf") != nlohmann::json::parse(madeOf)) throw Error("it is another machine's");
-  Fd devices = openBeneath(dir_, kSavedDevices, O_RDONLY);
-  if (statOf(devices, kSavedDevices).st_size > kLargestDevices) throw Error("its file devices is too large");
-  Digest devicesDigest, memoryDigest, diskDigest;
-  forBlocks(devices, kSavedDevices, [&](std::string_view block) {
-    devicesDigest.add(block);
-    writeAll(devices_, block, kSavedDevices);
-  });
-  expectDigest(description, kSavedDevices, devicesDigest.finish());
+  expectDigest(description, kSavedDevices, copySmallFile(dir_, kSavedDevices, devices_));
+  expectDigest(description, kSavedOverlay, copySmallFile(dir_, kSavedOverlay, overlay_));
+  Digest memoryDigest, diskDigest;
   Fd file = openBeneath(dir_, kSavedMemory, O_RDONLY);
   readMemory(
       [&](char* to, size_t size) {
@@ -165,21 +173,30 @@ void LoadedMachine::fill(const Fd& store, const std::string& madeOf) {
   expectDigest(description, kSavedMemory, memoryDigest.finish());
   forBlocks(disk_, kDiskName, [&](std::string_view block) { diskDigest.add(block); });
   expectDigest(description, kDiskName, diskDigest.finish());
+  bootFiles_.fill(image, agent);
 }
 
 void LoadedMachine::freeze() {
-  sealMemfd(memory_);
-  sealMemfd(devices_);
+  for (const Fd* file : {&memory_, &devices_, &overlay_}) sealMemfd(*file);
+  bootFiles_.seal();
 }
 
 SavedMachine LoadedMachine::start() const {
   // Opened anew: neither a position nor flags are shared by two machines.
   auto reopen = [](const Fd& file) { return openFile(str("/proc/self/fd/", file.get()), O_RDONLY); };
-  return {reopen(memory_), reopen(devices_), reopen(disk_)};
+  return {reopen(memory_), reopen(devices_), reopen(disk_), reopen(bootFiles_.kernel),
+          reopen(bootFiles_.initrd)};
+}
+
+void LoadedMachine::writeOverlay(const Fd& disk) const {
+  forBlocks(overlay_, kSavedOverlay, [&](std::string_view block) { writeAll(disk, block, kDiskName); });
 }
 
 uint64_t LoadedMachine::memoryBytes() const {
-  return static_cast<uint64_t>(statOf(memory_, "memory").st_blocks) * 512;
+  uint64_t bytes = 0;
+  for (const Fd* file : {&memory_, &devices_, &overlay_, &bootFiles_.kernel, &bootFiles_.initrd})
+    bytes += static_cast<uint64_t>(statOf(*file, "memory").st_blocks) * 512;
+  return bytes;
 }
 
 }  // namespace cove

@@ -3,6 +3,7 @@
 //   _saved/seal.key            32 random bytes, 0600: of the seals below
 //   _saved/KEY/                one saved machine; 0700, files 0400. KEY is the digest of what it was made of
 //     memory, devices, disk    machine/saved_memory.h, QEMU's state, a qcow2 above the image
+//     overlay                  an empty qcow2 as large as that: the disk of one that begins from it
 //     saved.json               what it was made of, and the digests of these
 //     seal                     BLAKE2b of saved.json with seal.key, in hexadecimal
 //   _saved/.stage-XXXXXX/      one that is being made
@@ -12,12 +13,15 @@
 #pragma once
 #include <string>
 
+#include "machine/boot_files.h"
 #include "machine/setup.h"
 
 namespace cove {
 
 // BLAKE2b of 256 bits, in hexadecimal.
 std::string digestOf(std::string_view text);
+
+inline constexpr const char* kSavedOverlay = "overlay";
 
 // Takes a directory in which a machine was saved: digests, seal, modes. `madeOf` is a JSON text.
 void sealSaved(const Fd& store, const Fd& dir, const std::string& madeOf);
@@ -32,17 +36,20 @@ class LoadedMachine {
  public:
   // Opens what is there; the memory is empty until fill().
   LoadedMachine(const Fd& dir, uint32_t memoryMiB);
-  // Reads and verifies all of it, which takes a while; the memory is shared with a process that was forked
-  // for it. An Error names what is not as it was sealed.
-  void fill(const Fd& store, const std::string& madeOf);
+  // Reads and verifies all of it, and what it was booted with, which takes a while; the memory is shared with
+  // a process that was forked for it. An Error names what is not as it was sealed.
+  void fill(const Fd& store, const std::string& madeOf, const Fd& image, const Fd& agent);
   // After fill(), in the process that goes on: from now on nobody can change it.
   void freeze();
   // Descriptors of its own for one machine.
   SavedMachine start() const;
+  // The disk of one machine.
+  void writeOverlay(const Fd& disk) const;
   uint64_t memoryBytes() const;  // that it takes on the host
 
  private:
-  Fd dir_, memory_, devices_, disk_;
+  Fd dir_, memory_, devices_, disk_, overlay_;
+  BootFiles bootFiles_;
 };
 
 }  // namespace cove

@@ -27,6 +27,9 @@ class SavedFilesTest : public testing::Test {
     writeMemory(memory, [&](std::string_view bytes) { writeAll(file, bytes, "memory"); });
     writeAll(create("devices"), "state of devices", "devices");
     writeAll(create("disk"), "a qcow2", "disk");
+    writeAll(create("overlay"), "an empty qcow2", "overlay");
+    writeAll(create("kernel"), "a kernel", "kernel");
+    writeAll(create("modules.cpio"), "modules", "modules.cpio");
     sealSaved(store_, dir_, kMadeOf);
   }
   ~SavedFilesTest() override { std::filesystem::remove_all(path_); }
@@ -41,9 +44,13 @@ class SavedFilesTest : public testing::Test {
     byte = static_cast<char>(byte ^ 1);
     ASSERT_EQ(::pwrite(file.get(), &byte, 1, at), 1);
   }
+  void fill(LoadedMachine&& loaded, const std::string& madeOf = kMadeOf) { fill(loaded, madeOf); }
+  void fill(LoadedMachine& loaded, const std::string& madeOf = kMadeOf) {
+    loaded.fill(store_, madeOf, dir_, openFile("/dev/null", O_RDONLY));
+  }
   std::string errorOf(const std::string& madeOf = kMadeOf) {
     try {
-      LoadedMachine(dir_, 1).fill(store_, madeOf);
+      fill(LoadedMachine(dir_, 1), madeOf);
     } catch (const std::exception& e) {
       return e.what();
     }
@@ -58,7 +65,7 @@ class SavedFilesTest : public testing::Test {
 TEST_F(SavedFilesTest, AreLoadedAsTheyWereSealed) {
   EXPECT_EQ(readMadeOf(store_, dir_), kMadeOf);
   LoadedMachine loaded(dir_, 1);
-  loaded.fill(store_, kMadeOf);
+  fill(loaded);
   loaded.freeze();
   SavedMachine one = loaded.start(), two = loaded.start();
   char text[16] = {};
@@ -67,14 +74,20 @@ TEST_F(SavedFilesTest, AreLoadedAsTheyWereSealed) {
   // Each reads its own from the beginning.
   EXPECT_EQ(readAll(one.devices, 100, "devices"), "state of devices");
   EXPECT_EQ(readAll(two.devices, 100, "devices"), "state of devices");
+  EXPECT_EQ(readAll(two.kernel, 100, "kernel"), "a kernel");
+  for (const char* name : {"first", "second"}) {
+    loaded.writeOverlay(create(name));
+    EXPECT_EQ(readAll(openBeneath(dir_, name, O_RDONLY), 100, name), "an empty qcow2");
+  }
 }
 
 TEST_F(SavedFilesTest, NobodyChangesWhatMachinesBeginFrom) {
   LoadedMachine loaded(dir_, 1);
-  loaded.fill(store_, kMadeOf);
+  fill(loaded);
   loaded.freeze();
   SavedMachine machine = loaded.start();
-  for (const Fd* file : {&machine.memory, &machine.devices, &machine.disk}) {
+  for (const Fd* file :
+       {&machine.memory, &machine.devices, &machine.disk, &machine.kernel, &machine.initrd}) {
     EXPECT_LT(::pwrite(file->get(), "x", 1, 0), 0);
     EXPECT_NE(::ftruncate(file->get(), 0), 0);
     EXPECT_EQ(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file->get(), 0), MAP_FAILED);
@@ -91,7 +104,7 @@ TEST_F(SavedFilesTest, NobodyChangesWhatMachinesBeginFrom) {
 }
 
 TEST_F(SavedFilesTest, AreForTheirOwnerAlone) {
-  for (const char* name : {"memory", "devices", "disk", "saved.json", "seal"}) {
+  for (const char* name : {"memory", "devices", "disk", "overlay", "saved.json", "seal"}) {
     struct stat st = statOf(openBeneath(dir_, name, O_RDONLY), name);
     EXPECT_EQ(st.st_mode & 07777, 0400U) << name;
   }
@@ -100,7 +113,7 @@ TEST_F(SavedFilesTest, AreForTheirOwnerAlone) {
 
 TEST_F(SavedFilesTest, AnyDamageIsFound) {
   EXPECT_EQ(errorOf(), "");
-  for (const char* name : {"devices", "disk"}) {
+  for (const char* name : {"devices", "disk", "overlay"}) {
     damage(name, 3);
     EXPECT_EQ(errorOf(), std::string("its file ") + name + " is damaged");
     damage(name, 3);

@@ -8,6 +8,7 @@
 
 #include "base/directory.h"
 #include "base/error.h"
+#include "base/paths.h"
 #include "base/text.h"
 #include "base/uuid.h"
 #include "hypervisor/acceleration.h"
@@ -33,7 +34,8 @@ Fd openStore(const StateDir& state) {
 // What is left in its directory is what is sealed.
 void removeTraces(const Fd& dir) {
   for (const std::string& name : entriesOf(dir))
-    if (name != kSavedMemory && name != kSavedDevices && name != kDiskName) removeTree(dir, name);
+    if (name != kSavedMemory && name != kSavedDevices && name != kDiskName && name != kSavedOverlay)
+      removeTree(dir, name);
 }
 }  // namespace
 
@@ -100,21 +102,22 @@ co::Co<SavedMachines::Found> SavedMachines::find(InstanceRecord record) {
   if (loaded == loaded_.end()) co_return found;
   loaded->second.use = ++uses_;
   touch(digest);
-  found.machine = std::make_shared<SavedMachine>(loaded->second.machine->start());
+  found.machine = loaded->second.machine;
   found.digest = digest;
-  found.loaded = loaded->second.machine;
   co_return found;
 }
 
 void SavedMachines::distrust(const Found& found) {
   auto loaded = loaded_.find(found.digest);
-  if (loaded != loaded_.end() && loaded->second.machine == found.loaded.lock()) remove(found.digest);
+  if (loaded != loaded_.end() && loaded->second.machine == found.machine) remove(found.digest);
 }
 
 co::Co<std::shared_ptr<LoadedMachine>> SavedMachines::load(std::string directory, InstanceRecord record,
                                                            SavedKey key) {
   auto loaded = std::make_shared<LoadedMachine>(open(directory), record.spec.memoryMiB);
-  std::function<void()> fill = [this, loaded, madeOf = key.madeOf] { loaded->fill(store_, madeOf); };
+  std::function<void()> fill = [this, loaded, madeOf = key.madeOf, image = record.image] {
+    loaded->fill(store_, madeOf, images_.openDir(image), openFile(programPath("cove-agent"), O_RDONLY));
+  };
   co_await runForked(io_.unixEventPort, "read a saved machine", fill);
   loaded->freeze();
   co_return loaded;
@@ -157,7 +160,8 @@ co::Co<void> SavedMachines::makeNow(InstanceRecord record, SavedKey key, std::st
   record.spec.ephemeral = true;
   record.spec.name = "saved";
   record.id.clear();
-  co_await makeDisk(io_.unixEventPort, dir.duplicate(), kDiskName, record.spec.diskBytes);
+  for (const char* name : {kDiskName, kSavedOverlay})
+    co_await makeDisk(io_.unixEventPort, dir.duplicate(), name, record.spec.diskBytes);
   Beginning saving;
   saving.save = true;
   co_await runMachine(record, dir.duplicate(), saving);
@@ -170,7 +174,7 @@ co::Co<void> SavedMachines::makeNow(InstanceRecord record, SavedKey key, std::st
   auto loaded = co_await load(stage, record, key);
   check(::mkdirat(dir.get(), kTrialName, 0700), "make the directory", kTrialName);
   Fd trial = openBeneath(dir, kTrialName, O_RDONLY | O_DIRECTORY);
-  co_await makeDisk(io_.unixEventPort, trial.duplicate(), kDiskName, record.spec.diskBytes);
+  loaded->writeOverlay(openBeneath(trial, kDiskName, O_WRONLY | O_CREAT | O_EXCL, 0600));
   Beginning resuming;
   resuming.from = std::make_shared<SavedMachine>(loaded->start());
   record.id = newUuid();

@@ -23,10 +23,9 @@ class SavedMachines {
                 const Log& log);
 
   struct Found {
-    std::shared_ptr<SavedMachine> machine;  // null: boot
-    std::string trouble;                    // why, where that is worth a line
+    std::shared_ptr<LoadedMachine> machine;  // null: boot
+    std::string trouble;                     // why, where that is worth a line
     std::string digest;
-    std::weak_ptr<LoadedMachine> loaded;
   };
   // What a machine like the record's may begin from. One that is not as we sealed it is removed.
   co::Co<Found> find(InstanceRecord record);

@@ -22,7 +22,7 @@ class Journal::Running {
         co_await operation_.steps[i].run();
         recordDone(i + 1);
       }
-      journal_.forget(id_, operation_.atEnd);
+      journal_.forget(id_, operation_.atEnd, operation_.end);
       ended_ = true;
     } catch (...) {
       if (operation_.policy == Operation::Policy::kUndo) undo();
@@ -34,7 +34,8 @@ class Journal::Running {
     ended_ = true;
     try {
       for (size_t i = stepsBegun_; i-- > 0;) operation_.steps[i].undo();
-      journal_.forget(id_, [] {});
+      std::function<void()> nothing = [] {};
+      journal_.forget(id_, nothing, operation_.end);
     } catch (...) {
       journal_.log_.error(
           str("cannot undo ", name(), ", will try at the next start: ", currentError().what()));
@@ -65,7 +66,7 @@ kj::Promise<void> Journal::perform(Operation operation) {
   int64_t id;
   if (operation.makesRoom) database_.reserve().free();
   {
-    Database::Transaction transaction(database_);
+    Database::Transaction transaction(database_, operation.beginning);
     database_.execute("INSERT INTO operation (kind, subject, arguments) VALUES (?, ?, ?)", operation.kind,
                       operation.subject, operation.arguments);
     id = database_.lastId();
@@ -80,8 +81,8 @@ kj::Promise<void> Journal::finish(kj::Own<Running> running) {
   return steps.attach(kj::mv(running));
 }
 
-void Journal::forget(int64_t id, const std::function<void()>& atEnd) {
-  Database::Transaction transaction(database_);
+void Journal::forget(int64_t id, const std::function<void()>& atEnd, Database::Durability durability) {
+  Database::Transaction transaction(database_, durability);
   atEnd();
   database_.execute("DELETE FROM operation WHERE id = ?", id);
   transaction.commit();

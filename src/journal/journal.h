@@ -36,6 +36,9 @@ struct Operation {
   std::function<void()> atBegin = [] {};  // changes of the database alone
   std::function<void()> atEnd = [] {};
   bool makesRoom = false;  // on the disk: it may use the database's reserve
+  // Of its record, when it begins and when it ends. What a power failure makes the next start believe must be
+  // true enough.
+  Database::Durability beginning = Database::Durability::kFlushed, end = Database::Durability::kFlushed;
 };
 
 class Journal {
@@ -59,7 +62,7 @@ class Journal {
  private:
   class Running;
   kj::Promise<void> finish(kj::Own<Running> running);
-  void forget(int64_t id, const std::function<void()>& atEnd);
+  void forget(int64_t id, const std::function<void()>& atEnd, Database::Durability durability);
 
   Database& database_;
   const Log& log_;

@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "machine/boot_files.h"
 #include "machine/disk_layers.h"
-#include "machine/initrd.h"
 #include "rpc/connection.h"
 
 namespace cove {
@@ -26,6 +26,16 @@ void openSaved(SavedMachine saved, MachineSpec& spec) {
   spec.copyOnWrite = true;
   spec.devices = std::move(saved.devices);
   spec.layers.push_back(std::move(saved.disk));
+  spec.kernel = std::move(saved.kernel);
+  spec.initrd = std::move(saved.initrd);
+}
+
+void openBootFiles(const VmSetup& setup, const Fd& agentProgram, MachineSpec& spec) {
+  BootFiles files;
+  files.fill(setup.imageDir, agentProgram);
+  files.seal();
+  spec.kernel = std::move(files.kernel);
+  spec.initrd = std::move(files.initrd);
 }
 
 void openMemory(VmSetup& setup, MachineSpec& spec) {
@@ -78,14 +88,14 @@ MachineSpec openMachine(VmSetup& setup, const Fd& agentProgram) {
   if (std::string id = setup.config.getId(); !id.empty()) spec.kernelArguments += " cove.id=" + id;
   spec.disk = openBeneath(setup.instanceDir, kDiskName, O_RDWR);
   spec.backing = openBeneath(setup.imageDir, "root.img", O_RDONLY);
-  spec.kernel = openBeneath(setup.imageDir, "kernel", O_RDONLY);
-  spec.initrd = composeInitrd(openBeneath(setup.imageDir, "modules.cpio", O_RDONLY), agentProgram);
   if (setup.config.getFromSaved() != setup.from.has_value())
     throw Error("cannot start a machine: where it begins is not there");
-  if (setup.from)
+  if (setup.from) {
     openSaved(std::move(*std::exchange(setup.from, std::nullopt)), spec);
-  else
+  } else {
+    openBootFiles(setup, agentProgram, spec);
     openMemory(setup, spec);
+  }
   for (Fd& layer : openLayers(setup.instanceDir)) spec.layers.push_back(std::move(layer));
   return spec;
 }

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -61,12 +62,8 @@ co::Co<void> Supervisor::runMachine() {
   spec.agent = std::move(agentTheirs);
   Pipe errors = makePipe();
   spec.errors = std::move(errors.write);
-  if (parts_.startNetwork) {
-    auto [networkEnd, machineEnd] = makeSocketPair(SOCK_DGRAM);
-    network_ = kj::heap<Child>(parts_.startNetwork(std::move(networkEnd)));
-    inBackground(watchNetwork(), "watching the network");
-    spec.frames = std::move(machineEnd);
-  }
+  Fd networkEnd;
+  if (parts_.startNetwork) std::tie(networkEnd, spec.frames) = makeSocketPair(SOCK_DGRAM);
   console_ = kj::heap<Console>(io_.wrapSocketFd(consoleOurs.release(), kOwned), setup_.instanceDir);
   inBackground(console_->run(), "reading the console");
   kj::Promise<void> complaining =
@@ -75,7 +72,9 @@ co::Co<void> Supervisor::runMachine() {
   std::string failure;
   try {
     std::function<void(MachineEvent)> onEvent = [this](MachineEvent e) { onMachine(std::move(e)); };
-    machine_ = co_await parts_.startMachine(std::move(spec), onEvent);
+    auto starting = parts_.startMachine(std::move(spec), onEvent);
+    if (parts_.startNetwork) startNetwork(std::move(networkEnd));  // beside QEMU, which takes longer
+    machine_ = co_await starting;
   } catch (...) {
     failure = currentError().message();
   }
@@ -104,6 +103,11 @@ co::Co<void> Supervisor::runMachine() {
   if (failure_.empty() && phase_ != State::STOPPING)
     throw Error(str("QEMU ended with ", ended.describe(), complaints_.empty() ? "" : ": ",
                     escapeForTerminal(complaints_)));
+}
+
+void Supervisor::startNetwork(Fd frames) {
+  network_ = kj::heap<Child>(parts_.startNetwork(std::move(frames)));
+  inBackground(watchNetwork(), "watching the network");
 }
 
 void Supervisor::startSession(Fd agentPort) {

@@ -83,6 +83,7 @@ class Supervisor {
   co::Co<void> restartGuest();
   co::Co<void> waitForRoom();
   co::Co<void> readComplaints(kj::Own<kj::AsyncInputStream> stream);
+  void startNetwork(Fd frames);
   void startSession(Fd agentPort);
   void onMachine(MachineEvent event);
   void fail(std::string reason);
