@@ -2,6 +2,7 @@
 
 #include <ctime>
 #include <sys/random.h>
+#include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -13,7 +14,6 @@ namespace {
 constexpr size_t kFailedUnits = 64, kUnitName = 256, kHostKey = 1024, kReason = 512;
 // Between two sessions: an agent that breaks each of them must not keep this process busy. One that was
 // killed after a while is back soon.
-constexpr auto kKeyAfter = 1 * kj::SECONDS;
 constexpr unsigned kSeedBytes = 64;  // getrandom(2) gives so many at once
 constexpr auto kShortPause = 50 * kj::MILLISECONDS, kLongPause = 5 * kj::SECONDS, kLasting = 10 * kj::SECONDS;
 
@@ -67,6 +67,8 @@ kj::Promise<T> within(kj::Timer& timer, kj::Duration limit, const char* what, kj
 }
 }  // namespace
 
+using ReadyAnswer = kj::Promise<capnp::Response<rpc::Agent::WaitReadyResults>>;
+
 struct AgentSession::Epoch {
   Connection connection;
   rpc::Agent::Client agent;
@@ -83,7 +85,9 @@ AgentSession::AgentSession(kj::UnixEventPort& eventPort, Fd port, rpc::VmConfig:
       port_(std::move(port)),
       config_(config),
       limits_(limits),
-      events_(std::move(events)) {}
+      events_(std::move(events)),
+      goesOn_(config.getFromSaved() || config.getResume()),
+      stands_(goesOn_) {}
 
 kj::Promise<void> AgentSession::run() {
   return [](AgentSession& self) -> co::Co<void> {
@@ -100,29 +104,28 @@ co::Co<void> AgentSession::configure(Epoch& epoch) {
   config.setAuthorizedKeys(config_.getAuthorizedKeys());
   config.setTimeNs(clockNs());
   config.setId(config_.getId());
-  if (config_.getFromSaved() || config_.getResume()) fillRandom(config.initSeed(kSeedBytes));
-  co_await within(timer, limits_.answer, "configure", request.send().ignoreResult());
-  auto target = co_await within<capnp::Response<rpc::Agent::TargetResults>>(
-      timer, limits_.answer, "target", epoch.agent.targetRequest().send());
+  if (goesOn_) fillRandom(config.initSeed(kSeedBytes));
+  kj::Promise<void> configured = request.send().ignoreResult();
+  auto targetAnswer = epoch.agent.targetRequest().send();
+  ReadyAnswer readyAnswer = nullptr;
+  // What boots has other things to do first; where it stood it knows the answer.
+  if (goesOn_) readyAnswer = epoch.agent.waitReadyRequest().send();
+  co_await within(timer, limits_.answer, "configure", kj::mv(configured));
+  auto target = co_await within<capnp::Response<rpc::Agent::TargetResults>>(timer, limits_.answer, "target",
+                                                                            kj::mv(targetAnswer));
   epoch.target = target.getTarget();
   events_.up();
   kj::Promise<void> stopping = kj::Promise<void>(hearStopping(epoch)).eagerlyEvaluate(nullptr);
   kj::Promise<void> keyKnown = kj::READY_NOW;
   if (!config_.getSave() && !config_.getFromSaved())
     keyKnown = kj::Promise<void>(learnHostKey(epoch)).eagerlyEvaluate(nullptr);
-  auto readyAnswer = epoch.agent.waitReadyRequest().send();
+  if (!goesOn_) readyAnswer = epoch.agent.waitReadyRequest().send();
   co_await kj::mv(keyKnown);
-  auto ready = co_await within<capnp::Response<rpc::Agent::WaitReadyResults>>(
-      timer, limits_.ready, "waitReady", kj::mv(readyAnswer));
+  auto ready = co_await within(timer, limits_.ready, "waitReady", kj::mv(readyAnswer));
   std::vector<std::string> failed;
   for (auto unit : ready.getFailedUnits())
     if (failed.size() < kFailedUnits) failed.push_back(bounded(unit, kUnitName));
   events_.ready(ready.getDegraded(), std::move(failed));
-  if (config_.getFromSaved()) {
-    // Whoever waits for the machine has a command for it, which comes first.
-    co_await timer.afterDelay(kKeyAfter);
-    co_await learnHostKey(epoch);
-  }
   co_await kj::Promise<void>(kj::NEVER_DONE);
 }
 
@@ -153,7 +156,8 @@ co::Co<void> AgentSession::serveEpoch() {
   std::string why;
   auto begun = eventPort_.getTimer().now();
   {
-    auto stream = co_await openChannel(eventPort_, port_.duplicate());
+    Opening opening = std::exchange(stands_, false) ? Opening::kAtOnce : Opening::kWhenWelcome;
+    auto stream = co_await openChannel(eventPort_, port_.duplicate(), opening);
     begun = eventPort_.getTimer().now();
     Epoch epoch(kj::mv(stream), whyLost_);
     present_ = &epoch;

@@ -27,7 +27,8 @@ class AgentSession {
   struct Events {
     std::function<void()> up;  // configured, has a Target
     std::function<void(bool degraded, std::vector<std::string> failed)> ready;
-    // Before ready(), or soon after it where the machine was a saved one. Empty: it has no ssh server.
+    // Before ready(). Empty: it has no ssh server. Not of a machine that began from a saved one, which has no
+    // keys until somebody asks for them.
     std::function<void(std::string key)> hostKey;
     std::function<void()> stopping;  // its init shuts down, it says
     std::function<void(std::string what)> warning;
@@ -68,6 +69,8 @@ class AgentSession {
   Events events_;
   std::string whyLost_ = "the guest's agent was restarted, or its machine ended";
   Epoch* present_ = nullptr;
+  bool goesOn_;                                 // where it stood when it was saved
+  bool stands_;                                 // still, and its agent listens
   kj::Duration pause_ = 25 * kj::MILLISECONDS;  // before the next session, doubled while they are short
 };
 

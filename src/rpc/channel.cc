@@ -7,6 +7,23 @@ namespace cove {
 namespace {
 constexpr auto kHelloEvery = 50 * kj::MILLISECONDS;
 
+// From now on a "here" means that the agent was restarted. The stream keeps the link alive.
+kj::Own<kj::AsyncIoStream> streamOf(Link& link) {
+  link.onRecord([&link](Record type, uint64_t) {
+    if (type == Record::kHere) link.endEpoch();
+  });
+  return link.makeStream();
+}
+
+co::Co<kj::Own<kj::AsyncIoStream>> openAtOnce(kj::UnixEventPort& port, Fd socket) {
+  auto link = kj::refcounted<Link>(port, std::move(socket), false);
+  uint64_t nonce = freshNonce();
+  link->start({});
+  co_await link->sendOpening(Record::kHello, nonce);
+  link->beginEpoch(nonce);
+  co_return streamOf(*link);
+}
+
 co::Co<kj::Own<kj::AsyncIoStream>> openHostSide(kj::UnixEventPort& port, Fd socket) {
   auto link = kj::refcounted<Link>(port, std::move(socket), false);
   uint64_t nonce = freshNonce();
@@ -36,16 +53,13 @@ co::Co<kj::Own<kj::AsyncIoStream>> openHostSide(kj::UnixEventPort& port, Fd sock
     if (!begun && !closed) co_await woken.promise.exclusiveJoin(port.getTimer().afterDelay(kHelloEvery));
   }
   if (!begun) throw Error("the machine closed the agent's channel");
-  // From now on a "here" means that the agent was restarted. The stream keeps the link alive.
   link->stop();
-  link->onRecord([&running = *link](Record type, uint64_t) {
-    if (type == Record::kHere) running.endEpoch();
-  });
-  co_return link->makeStream();
+  co_return streamOf(*link);
 }
 }  // namespace
 
-kj::Promise<kj::Own<kj::AsyncIoStream>> openChannel(kj::UnixEventPort& port, Fd socket) {
+kj::Promise<kj::Own<kj::AsyncIoStream>> openChannel(kj::UnixEventPort& port, Fd socket, Opening opening) {
+  if (opening == Opening::kAtOnce) return openAtOnce(port, std::move(socket));
   return openHostSide(port, std::move(socket));
 }
 

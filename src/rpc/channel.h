@@ -26,7 +26,13 @@ namespace cove {
 // drop the promise to give up. The stream ends (EOF) when the agent was restarted, the peer broke the
 // framing, or QEMU closed the socket. To go on after the first two, open again on a duplicate of the
 // descriptor.
-kj::Promise<kj::Own<kj::AsyncIoStream>> openChannel(kj::UnixEventPort& port, Fd socket);
+//
+// kAtOnce is for an agent that is known to hear, as it did when its machine was saved: the stream is there
+// with the hello, and what is written to it follows without waiting for the welcome. Where none comes,
+// nothing is answered.
+enum class Opening { kWhenWelcome, kAtOnce };
+kj::Promise<kj::Own<kj::AsyncIoStream>> openChannel(kj::UnixEventPort& port, Fd socket,
+                                                    Opening opening = Opening::kWhenWelcome);
 
 // The agent's side, on the virtio port (opened O_RDWR). One stream an epoch; a new hello ends the old
 // stream: reads give EOF, writes fail as disconnected. End of file on the port itself means that the host is

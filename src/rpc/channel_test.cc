@@ -79,6 +79,21 @@ TEST_F(ChannelTest, AHostWaitsForAnAgentThatComesLater) {
   expectPasses(*ours, *theirs, 100'000);
 }
 
+// What follows the hello at once is of the new epoch, whatever the agent was in before.
+TEST_F(ChannelTest, AHostThatKnowsThatItIsHeardDoesNotWait) {
+  ChannelServer server(port(), agent.duplicate());
+  { auto [ours, theirs] = open(server); }
+  auto accepted = server.accept();
+  auto ours = soon(openChannel(port(), host.duplicate(), Opening::kAtOnce));
+  ours->write("first", 5).wait(io.waitScope);
+  auto theirs = soon(kj::mv(accepted));
+  char got[6] = {};
+  EXPECT_EQ(soon(theirs->tryRead(got, 5, 5)), 5u);
+  EXPECT_STREQ(got, "first");
+  expectPasses(*ours, *theirs, 200'000);
+  expectPasses(*theirs, *ours, 200'000);
+}
+
 // A host that died leaves half a frame behind, cut at every place that differs.
 TEST_F(ChannelTest, HalfAFrameOfADeadHostIsNeitherStuckInNorDelivered) {
   for (size_t cut : {size_t{1}, size_t{8}, size_t{15}, kFrameHeader, kFrameHeader + 1, kFrameHeader + 59'999,
