@@ -27,7 +27,8 @@ class Instances::Discard {
 };
 
 Instances::Instances(kj::AsyncIoContext& io, const StateDir& state, Records& records, Journal& journal,
-                     Images& images, SavedMachines& saved, Activity& activity, const Log& log)
+                     Images& images, SavedMachines& saved, Activity& activity, Pool::Limits pool,
+                     const Log& log)
     : io_(io),
       state_(state),
       records_(records),
@@ -36,7 +37,10 @@ Instances::Instances(kj::AsyncIoContext& io, const StateDir& state, Records& rec
       saved_(saved),
       activity_(activity),
       log_(log),
-      operations_(io.unixEventPort, state, records) {}
+      operations_(io.unixEventPort, state, records),
+      pool_(
+          io.provider->getTimer(), pool, [this](InstanceSpec spec) { return makeWaiting(std::move(spec)); },
+          log) {}
 
 void Instances::checkName(const std::string& name) const {
   if (records_.find(name))
@@ -67,9 +71,10 @@ std::string Instances::checkedId(std::string id) const {
   return id;
 }
 
-co::Co<Instances::Made> Instances::make(InstanceSpec spec, std::string id, bool cold,
-                                        image::ProgressCallback progress) {
-  InstanceRecord record;
+co::Co<Instances::Planned> Instances::plan(InstanceSpec spec, std::string id,
+                                           image::ProgressCallback progress) {
+  Planned planned;
+  InstanceRecord& record = planned.record;
   record.id = checkedId(std::move(id));
   image::Os os = image::parseOs(spec.os, spec.variant);
   if (!spec.name.empty()) checkName(spec.name);
@@ -77,50 +82,100 @@ co::Co<Instances::Made> Instances::make(InstanceSpec spec, std::string id, bool 
   if (spec.name.empty()) spec.name = freeName(os);
   spec.os = os.name();
   spec.variant = os.variant;
-  auto entry = activity_.begin("creating", spec.name);
+  planned.entry = std::make_unique<Activity::Entry>(activity_.begin("creating", spec.name));
 
   image::Image image = co_await images_.ensure(std::move(os), progress);
-  Images::Pin pin(images_, image.digest);
-  record.spec = spec;
+  planned.pin = std::make_unique<Images::Pin>(images_, image.digest);
+  record.spec = std::move(spec);
   record.image = image.digest;
   record.createdAt = std::time(nullptr);
-  SavedMachines::Found saved;
-  if (!cold) saved = co_await saved_.find(record);
-  record.spec.fromSaved = saved.machine != nullptr;
-  InstanceOperations::WriteDisk writeDisk = [machine = saved.machine](const Fd& disk) {
-    machine->writeOverlay(disk);
-  };
+  co_return planned;
+}
+
+co::Co<InstanceRecord> Instances::make(Planned planned, std::shared_ptr<LoadedMachine> from) {
+  InstanceRecord record = planned.record;
+  record.spec.fromSaved = from != nullptr;
+  InstanceOperations::WriteDisk writeDisk = [from](const Fd& disk) { from->writeOverlay(disk); };
   if (record.spec.fromSaved)
     co_await journal_.perform(operations_.createFromSaved(record, writeDisk));
   else
     co_await journal_.perform(operations_.create(record));
-  Made made{std::move(record), std::move(saved)};
-  co_return made;
+  co_return record;
 }
 
 co::Co<std::string> Instances::create(InstanceSpec spec, std::string id, image::ProgressCallback progress) {
-  Made made = co_await make(std::move(spec), std::move(id), true, std::move(progress));
-  co_return made.record.name();
+  Planned planned = co_await plan(std::move(spec), std::move(id), std::move(progress));
+  InstanceRecord record = co_await make(std::move(planned), nullptr);
+  co_return record.name();
 }
 
 co::Co<Instances::Running> Instances::run(InstanceSpec spec, std::string id, bool cold,
                                           image::ProgressCallback progress) {
   spec.ephemeral = true;
-  Made made = co_await make(std::move(spec), std::move(id), cold, progress);
-  const InstanceRecord& record = made.record;
+  bool anyName = spec.name.empty();
+  Planned planned = co_await plan(std::move(spec), std::move(id), progress);
+  InstanceSpec like = planned.record.spec;
+  std::string kind;
+  if (!cold && anyName) kind = kindOf(planned.record);
+  auto running = takeWaiting(kind);
+  if (!running) {
+    Way way = cold ? Way::kBoot : Way::kEither;
+    running = co_await runPlanned(std::move(planned), way, std::move(progress));
+  }
+  auto record = records_.find(running->name);
+  if (!kind.empty() && record && record->spec.fromSaved) pool_.want(kind, std::move(like));
+  co_return kj::mv(*running);
+}
+
+co::Co<Instances::Running> Instances::runPlanned(Planned planned, Way way, image::ProgressCallback progress) {
+  SavedMachines::Found saved;
+  if (way != Way::kBoot) saved = co_await saved_.find(planned.record);
+  if (way == Way::kFromSaved && !saved.machine) throw Error("there is no saved machine to begin from");
+  InstanceRecord record = co_await make(std::move(planned), saved.machine);
   Discard discarded(*this, record);
   progress("starting " + record.name(), 0, 0);
-  auto begun = co_await beginFromSaved(record, made.saved, progress);
+  auto begun = co_await beginFromSaved(record, std::move(saved), way == Way::kFromSaved, progress);
   KJ_IF_MAYBE (socket, begun) {
     discarded.release();  // from here the lease decides
-    co_return Running{record.name(), kj::mv(*socket)};
+    co_return Running{record.id, record.name(), kj::mv(*socket)};
   }
+  if (way == Way::kFromSaved) throw Error("no machine begins from the saved one");
   Beginning booting;
   co_await launch(record, booting);
-  if (!cold && find(record) != nullptr) booted_.insert(record.id);
+  if (way == Way::kEither && find(record) != nullptr) booted_.insert(record.id);
   auto socket = co_await introduce(record, true);
   discarded.release();
-  co_return Running{record.name(), kj::mv(socket)};
+  co_return Running{record.id, record.name(), kj::mv(socket)};
+}
+
+// Empty: none may wait. What differs between two of a kind is made when they are taken: nothing.
+std::string Instances::kindOf(const InstanceRecord& record) const {
+  std::string digest = saved_.digestOf(record);
+  InstanceSpec spec = record.spec;
+  spec.name.clear();
+  return digest.empty() ? "" : digest + encodeSpec(spec);
+}
+
+std::optional<Instances::Running> Instances::takeWaiting(const std::string& kind) {
+  while (auto waiting = pool_.take(kind)) {
+    auto machine = machines_.find(waiting->id);
+    if (machine != machines_.end() && !machine->second.link->state().leaving())
+      return Running{std::move(waiting->id), std::move(waiting->name), kj::mv(waiting->lease)};
+  }
+  return std::nullopt;
+}
+
+co::Co<Pool::Waiting> Instances::makeWaiting(InstanceSpec spec) {
+  image::ProgressCallback unseen = [](const std::string&, uint64_t, uint64_t) {};
+  spec.name.clear();
+  Planned planned = co_await plan(std::move(spec), "", unseen);
+  Running running = co_await runPlanned(std::move(planned), Way::kFromSaved, unseen);
+  co_return Pool::Waiting{std::move(running.id), std::move(running.name), kj::mv(running.socket)};
+}
+
+co::Co<void> Instances::endWaiting() {
+  std::vector<std::string> ids = pool_.clear();
+  for (const std::string& id : ids) co_await removeById(id);
 }
 
 co::Co<void> Instances::start(std::string name, bool cold) {
@@ -238,6 +293,7 @@ void Instances::describe(const InstanceRecord& record, rpc::InstanceInfo::Builde
   info.setCreatedAt(record.createdAt);
   info.setAccelerator(record.accelerator);
   info.setOperation(activity_.of(record.name()));
+  info.setWaiting(pool_.holds(record.id));
   struct stat st;
   if (::fstatat(state_.fd.get(), (record.name() + "/disk").c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0)
     info.setDiskUsed(static_cast<uint64_t>(st.st_blocks) * 512);

@@ -13,6 +13,7 @@
 #include "instance/instance_state.h"
 #include "instance/launch.h"
 #include "instance/operations.h"
+#include "instance/pool.h"
 #include "instance/records.h"
 #include "instance/saved_machines.h"
 #include "instance/supervisor_link.h"
@@ -23,7 +24,7 @@ namespace cove {
 class Instances {
  public:
   Instances(kj::AsyncIoContext& io, const StateDir& state, Records& records, Journal& journal, Images& images,
-            SavedMachines& saved, Activity& activity, const Log& log);
+            SavedMachines& saved, Activity& activity, Pool::Limits pool, const Log& log);
 
   // Once, at the daemon's start: finishes or undoes what was interrupted, adopts the machines that run, and
   // deletes ephemeral instances whose machine has ended. Nothing else may be called before it has resolved.
@@ -35,11 +36,12 @@ class Instances {
   // and started again. What is suspended goes on, unless it is to be `cold`. Not to be dropped.
   co::Co<void> start(std::string name, bool cold);
   struct Running {
-    std::string name;
+    std::string id, name;
     rpc::Socket::Client socket;
   };
-  // create, start, and a connection with the lease. Dropping the promise, or losing the lease, deletes it. It
-  // begins from a saved machine where there is one, unless it is to be `cold`.
+  // create, start, and a connection with the lease. Dropping the promise, or losing the lease, deletes it.
+  // Unless it is to be `cold`, it begins from a saved machine where there is one, and where it has no name of
+  // its own it may be one that waited; then its id is another.
   co::Co<Running> run(InstanceSpec spec, std::string id, bool cold, image::ProgressCallback progress);
   co::Co<rpc::Socket::Client> connect(std::string name);
   // Answered when the machine has ended; at once if none runs.
@@ -67,6 +69,9 @@ class Instances {
   co::Co<void> list(rpc::Daemon::ListResults::Builder results);
   co::Co<void> describe(std::string name, rpc::InstanceInfo::Builder info);
   size_t running() const { return machines_.size(); }
+  size_t waiting() const { return pool_.size(); }  // of those, for a run
+  // Nobody may have to wait for them.
+  co::Co<void> endWaiting();
 
  private:
   struct Machine {
@@ -82,11 +87,19 @@ class Instances {
   std::string freeName(const image::Os& os) const;
   void checkName(const std::string& name) const;
   std::string checkedId(std::string id) const;
-  struct Made {
+  // One that is about to be made: until then nobody else takes its name, or deletes its image.
+  struct Planned {
     InstanceRecord record;
-    SavedMachines::Found saved;  // that it is made to begin from
+    std::unique_ptr<Activity::Entry> entry;
+    std::unique_ptr<Images::Pin> pin;
   };
-  co::Co<Made> make(InstanceSpec spec, std::string id, bool cold, image::ProgressCallback progress);
+  co::Co<Planned> plan(InstanceSpec spec, std::string id, image::ProgressCallback progress);
+  co::Co<InstanceRecord> make(Planned planned, std::shared_ptr<LoadedMachine> from);
+  enum class Way { kBoot, kFromSaved, kEither };
+  co::Co<Running> runPlanned(Planned planned, Way way, image::ProgressCallback progress);
+  std::string kindOf(const InstanceRecord& record) const;
+  std::optional<Running> takeWaiting(const std::string& kind);
+  co::Co<Pool::Waiting> makeWaiting(InstanceSpec spec);
   co::Co<void> erase(InstanceRecord record);
   co::Co<void> discard(InstanceRecord ended);
   void describe(const InstanceRecord& record, rpc::InstanceInfo::Builder info) const;
@@ -95,8 +108,9 @@ class Instances {
   // instances_machines.cc
   co::Co<void> launch(InstanceRecord record, Beginning beginning);
   co::Co<kj::Maybe<rpc::Socket::Client>> beginFromSaved(InstanceRecord record, SavedMachines::Found found,
-                                                        image::ProgressCallback progress);
-  co::Co<kj::Maybe<rpc::Socket::Client>> tryToBegin(InstanceRecord record, SavedMachines::Found found);
+                                                        bool waits, image::ProgressCallback progress);
+  co::Co<kj::Maybe<rpc::Socket::Client>> tryToBegin(InstanceRecord record, SavedMachines::Found found,
+                                                    bool waits);
   co::Co<rpc::Socket::Client> introduce(InstanceRecord record, bool lease);
   co::Co<void> halt(InstanceRecord record, bool force, uint64_t timeoutMs);
   co::Co<void> settle(std::string name);
@@ -125,6 +139,7 @@ class Instances {
   Activity& activity_;
   const Log& log_;
   InstanceOperations operations_;
+  Pool pool_;
   std::map<std::string, Machine> machines_;  // running ones, by id
   std::set<std::string> booted_;             // ids of those whose like is to be saved when they have ended
   std::set<std::string> trying_;             // of those that are started again if their machine ends

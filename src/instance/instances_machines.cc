@@ -44,10 +44,10 @@ Instances::Machine* Instances::find(const InstanceRecord& record) {
 
 // Nothing: it is to boot.
 co::Co<kj::Maybe<rpc::Socket::Client>> Instances::beginFromSaved(InstanceRecord record,
-                                                                 SavedMachines::Found found,
+                                                                 SavedMachines::Found found, bool waits,
                                                                  image::ProgressCallback progress) {
   if (found.machine) {
-    auto socket = co_await tryToBegin(record, found);
+    auto socket = co_await tryToBegin(record, found, waits);
     if (socket != nullptr) co_return kj::mv(socket);
     found.trouble = "no machine begins from the saved one";
     saved_.distrust(found);
@@ -63,7 +63,7 @@ co::Co<kj::Maybe<rpc::Socket::Client>> Instances::beginFromSaved(InstanceRecord 
 
 // Nothing: its machine has failed, and the instance is as it was.
 co::Co<kj::Maybe<rpc::Socket::Client>> Instances::tryToBegin(InstanceRecord record,
-                                                             SavedMachines::Found found) {
+                                                             SavedMachines::Found found, bool waits) {
   trying_.insert(record.id);
   KJ_DEFER(trying_.erase(record.id));
   std::string problem;
@@ -71,6 +71,7 @@ co::Co<kj::Maybe<rpc::Socket::Client>> Instances::tryToBegin(InstanceRecord reco
   try {
     Beginning beginning;
     beginning.from = std::make_shared<SavedMachine>(found.machine->start());
+    beginning.waits = waits;
     co_await launch(record, beginning);
     auto socket = co_await introduce(record, true);
     bool up = co_await machines_.at(record.id).link->cameUp();

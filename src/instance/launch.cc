@@ -76,6 +76,7 @@ co::Co<Launched> launchInstance(kj::UnixEventPort& port, const Fd& stateDir, Ins
   authorizeKey(config, instanceDir);
   config.setSave(beginning.save);
   config.setFromSaved(beginning.from != nullptr);
+  config.setWaits(beginning.waits);
   config.setResume(beginning.key.has_value());
   std::string program = programPath("cove-vm");
   // The supervisor becomes nobody's child, as it would be after the daemon's death: there is one way to watch

@@ -23,6 +23,7 @@ struct Launched {
 struct Beginning {
   bool save = false;  // boots, is saved where its disk is, and ends; yields to others
   std::shared_ptr<SavedMachine> from = nullptr;  // where one stood that was saved
+  bool waits = false;                            // there, for somebody who is not there yet
   std::optional<StateKey> key = std::nullopt;    // where it was suspended itself
 };
 // Probes the acceleration where that is not known yet, and starts the supervisor; resolves when it listens on

@@ -77,6 +77,12 @@ std::optional<SavedKey> SavedMachines::keyOf(const InstanceRecord& record) const
   return savedKey(like, *image);
 }
 
+std::string SavedMachines::digestOf(const InstanceRecord& record) const {
+  std::optional<SavedKey> key;
+  if (limit_ > 0) key = keyOf(record);
+  return key ? key->digest : "";
+}
+
 co::Co<SavedMachines::Found> SavedMachines::find(InstanceRecord record) {
   std::optional<SavedKey> key;
   if (limit_ > 0) key = keyOf(record);

@@ -29,6 +29,8 @@ class SavedMachines {
   };
   // What a machine like the record's may begin from. One that is not as we sealed it is removed.
   co::Co<Found> find(InstanceRecord record);
+  // That it would begin from, whether it is there or not; empty: none.
+  std::string digestOf(const InstanceRecord& record) const;
   // A machine did not begin from it: it is removed, unless it was made anew since.
   void distrust(const Found& found);
   // Makes what the record's machine would have begun from, unless it is there, or could not be made before.

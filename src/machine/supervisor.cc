@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "rpc/warm_up.h"
 
 namespace cove {
 
@@ -15,6 +16,7 @@ namespace {
 constexpr auto kOwned =
     kj::LowLevelAsyncIoProvider::TAKE_OWNERSHIP | kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC;
 constexpr size_t kComplaints = 4096;
+constexpr int kWarmUps = 5;
 constexpr uint64_t kRoom = 32 << 20;             // a paused machine goes on when the disk has this many bytes
 constexpr auto kTargetLimit = 60 * kj::SECONDS;  // for a restarted agent
 
@@ -123,6 +125,7 @@ void Supervisor::startSession(Fd agentPort) {
     });
     if (phase_ == State::UP) setPhase(State::READY);
     if (setup_.config.getSave()) inBackground(save(), "saving the machine");
+    if (setup_.config.getWaits()) inBackground(warmUp(), "warming up");
   };
   events.hostKey = [this](std::string key) {
     status_.change([&](MachineStatus& s) { s.sshHostKey = std::move(key); });
@@ -136,6 +139,14 @@ void Supervisor::startSession(Fd agentPort) {
   agent_ =
       kj::heap<AgentSession>(port_, std::move(agentPort), setup_.config, limits_.agent, std::move(events));
   inBackground(agent_->run(), "talking to the agent");
+}
+
+// For a machine that nobody has a command for yet.
+co::Co<void> Supervisor::warmUp() {
+  for (int i = 0; i < kWarmUps; ++i) {
+    kj::Maybe<rpc::Target::Client> present = agent_->target();
+    KJ_IF_MAYBE (target, present) co_await runTrue(*target);
+  }
 }
 
 co::Co<void> Supervisor::followClock() {

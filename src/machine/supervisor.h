@@ -75,6 +75,7 @@ class Supervisor {
   co::Co<void> snapshotInOrder(StateKey key, std::string directory);
   co::Co<void> saveState(StateKey key, std::string path);
   co::Co<void> goOn();
+  co::Co<void> warmUp();
   co::Co<void> followClock();
   co::Co<void> watchStart();
   co::Co<void> watchNetwork();

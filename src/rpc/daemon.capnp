@@ -40,6 +40,7 @@ struct InstanceInfo {
   accelerator @8 :Text;
   diskUsed @9 :UInt64;          # bytes on the host
   operation @10 :Text;          # what is under way, or empty
+  waiting @11 :Bool;            # for a `cove run`, which takes it
 }
 
 struct SnapshotInfo {
@@ -73,6 +74,7 @@ struct DaemonInfo {
   clients @9 :UInt32;
   operations @10 :List(Text);
   machines @11 :UInt32;         # running
+  waiting @12 :UInt32;          # of those, for a `cove run`
 }
 
 interface Progress {
@@ -91,8 +93,10 @@ interface Daemon {
   start @4 (name :Text, progress :Progress, cold :Bool);
   # Answered when the supervisor runs; its Session says what becomes of the machine. Running already: no error. What is
   # suspended goes on; where it is to be `cold` it boots, and its memory is dropped.
-  run @5 (spec :InstanceSpec, progress :Progress, cold :Bool, id :Text) -> (name :Text, socket :Socket);
-  # create, start and connect with the lease. From a saved machine where there is one, unless `cold`.
+  run @5 (spec :InstanceSpec, progress :Progress, cold :Bool, id :Text)
+      -> (name :Text, socket :Socket, id :Text);
+  # create, start and connect with the lease. Unless `cold`, from a saved machine where there is one; or one that waited,
+  # where no name is asked for, whose id is another.
   connect @6 (name :Text) -> (socket :Socket);   # a Session (vm.capnp)
   stop @7 (name :Text, force :Bool, timeoutMs :UInt64);
   delete @8 (name :Text, force :Bool, id :Text);

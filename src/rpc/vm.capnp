@@ -26,6 +26,7 @@ struct VmConfig {
   fromSaved @10 :Bool;          # begins where a machine stood that was saved
   id @11 :Text;                 # of the instance; empty: of one that is saved for others
   resume @12 :Bool;             # goes on from "suspended" in its directory
+  waits @14 :Bool;              # for its first command: what that will need is made warm
   kind @13 :Text;               # what must be the same on the host of a resume as it was when it was suspended
 }
 

@@ -21,7 +21,7 @@
 #include "base/text.h"
 #include "rpc/co.h"
 #include "rpc/connection.h"
-#include "rpc/stream.h"
+#include "rpc/warm_up.h"
 #include "target/local.h"
 
 namespace cove::agent {
@@ -109,20 +109,6 @@ Child startWarmUp() {
   spec.env.emplace();
   spec.dieWithParent = true;
   return Child::start(std::move(spec));
-}
-
-co::Co<void> runTrue(rpc::Target::Client target) {
-  auto request = target.execRequest();
-  auto command = request.initCommand();
-  command.initArgv(1).set(0, "true");
-  command.setUser("root");
-  command.setNoStdin(true);
-  command.setPipes();
-  request.setStdout(makeNullSink());
-  request.setStderr(makeNullSink());
-  auto exec = request.send();
-  auto process = exec.getProcess();
-  co_await process.waitRequest().send();
 }
 
 co::Co<void> runTrueForEver(kj::Timer& timer, rpc::Target::Client target) {

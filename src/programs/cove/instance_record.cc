@@ -50,6 +50,7 @@ Record instanceRecord(rpc::InstanceInfo::Reader info, time_t now) {
       {"createdAt", formatTime(info.getCreatedAt())},
       {"accelerator", cove::str(info.getAccelerator())},
       {"ephemeral", spec.getEphemeral()},
+      {"waiting", info.getWaiting()},
       {"user", cove::str(spec.getUser().getName())},
       {"qemuPid", int64_t{vm.getQemuPid()}},
       {"sshHostKey", cove::str(vm.getSshHostKey())},

@@ -112,6 +112,7 @@ Error guestError(const kj::Exception& exception) {
 
 std::string describeState(rpc::InstanceInfo::Reader info) {
   if (info.getCreated()) return "created";
+  if (info.getWaiting()) return "waiting";
   auto vm = info.getVm();
   std::string name = stateName(vm.getState());
   return vm.getState() == rpc::VmState::READY && vm.getDegraded() ? name + " (degraded)" : name;

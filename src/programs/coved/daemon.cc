@@ -1,7 +1,9 @@
 #include "coved/daemon.h"
 
+#include <charconv>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <kj/async-unix.h>
 
 #include "base/error.h"
@@ -12,7 +14,8 @@ namespace cove {
 
 namespace {
 
-constexpr uint64_t kSavedLimit = 8ull << 30;         // of all saved machines, on disk
+constexpr uint64_t kSavedLimit = 8ull << 30;  // of all saved machines, on disk
+constexpr size_t kLargestPool = 64;
 constexpr auto kLockWait = std::chrono::seconds{2};  // for a daemon that is just ending
 
 kj::Duration idleLimit() {
@@ -35,6 +38,19 @@ uint64_t savedLimit() {
   return *limit;
 }
 
+Pool::Limits poolLimits(kj::Duration idle) {
+  Pool::Limits limits;
+  limits.idle = idle;
+  const char* text = std::getenv("COVE_RUN_POOL");
+  if (text == nullptr) return limits;
+  const char* end = text + std::strlen(text);
+  auto [at, problem] = std::from_chars(text, end, limits.size);
+  if (problem != std::errc() || at != end || limits.size > kLargestPool)
+    throw Error(str("cannot understand COVE_RUN_POOL=", escapeForTerminal(text)))
+        .hint(str("Say how many machines are to wait for a run: 0 to ", kLargestPool, "."));
+  return limits;
+}
+
 }  // namespace
 
 Daemon::Daemon(kj::AsyncIoContext& io, const std::string& home)
@@ -53,7 +69,8 @@ void Daemon::start() {
   records_.emplace(*database_);
   images_.emplace(io_, state_, *records_, activity_);
   saved_.emplace(io_, state_, *images_, savedLimit(), log());
-  instances_.emplace(io_, state_, *records_, *journal_, *images_, *saved_, activity_, log());
+  instances_.emplace(io_, state_, *records_, *journal_, *images_, *saved_, activity_,
+                     poolLimits(lifetime_.idleLimit()), log());
   listener_.emplace(io_, state_, *lifeLock_, log());
   log().info(str("coved ", buildId_, " serves ", state_.path));
 }
@@ -88,7 +105,8 @@ DaemonService::Parts Daemon::parts() {
 }
 
 Lifetime::Use Daemon::use() {
-  bool busy = listener_->clients() > 0 || !activity_.empty() || instances_->running() > 0 || saved_->busy();
+  bool busy = listener_->clients() > 0 || !activity_.empty() ||
+              instances_->running() > instances_->waiting() || saved_->busy();
   return {busy, listener_->lastChange()};
 }
 
@@ -100,6 +118,7 @@ void Daemon::describe(rpc::DaemonInfo::Builder info) {
   info.setIdleTimeoutMs(static_cast<uint64_t>(lifetime_.idleLimit() / kj::MILLISECONDS));
   info.setIdleLeftMs(static_cast<uint64_t>(lifetime_.idleLeft() / kj::MILLISECONDS));
   info.setMachines(static_cast<uint32_t>(instances_->running()));
+  info.setWaiting(static_cast<uint32_t>(instances_->waiting()));
   info.setClients(static_cast<uint32_t>(listener_->clients()));
 }
 

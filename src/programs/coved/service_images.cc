@@ -46,12 +46,14 @@ co::Co<void> DaemonService::deleteImage(ImageDeleteContext context) {
   co_await recovered();
   std::string digest(context.getParams().getDigest());
   if (!image::isDigest(digest)) throw Error("not an image's digest").status(Exit::kUsage);
+  co_await parts_.instances.endWaiting();
   parts_.images.remove(digest);
   parts_.saved.removeOf(digest);
 }
 
 co::Co<void> DaemonService::pruneSaved(PruneContext context) {
   co_await recovered();
+  co_await parts_.instances.endWaiting();
   context.getResults().setFreed(parts_.saved.prune(context.getParams().getAll()));
 }
 

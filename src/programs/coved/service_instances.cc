@@ -35,6 +35,7 @@ co::Co<void> DaemonService::runInstance(RunContext context) {
   co_await recovered();
   auto running = co_await parts_.instances.run(std::move(spec), std::move(id), cold, std::move(progress));
   context.getResults().setName(running.name);
+  context.getResults().setId(running.id);
   context.getResults().setSocket(kj::mv(running.socket));
 }
 

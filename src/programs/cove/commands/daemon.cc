@@ -49,6 +49,7 @@ class DaemonState final : public Action {
         {"log", cove::str(info.getLog()), "Log"},
         {"startedAt", formatTime(info.getStartedAt()), "Started"},
         {"machines", int64_t{info.getMachines()}, "Machines"},
+        {"waiting", int64_t{info.getWaiting()}, info.getWaiting() == 0 ? nullptr : "Of those, for a run"},
         {"clients", int64_t{info.getClients()}, "Clients"},
         {"operations", operations, "Operations"},
         {"idleTimeout", limit, "Ends when unused for", limit == 0 ? "never" : formatAge(limit)},

@@ -20,7 +20,8 @@ after `--timeout`, 126 and 127 where it could not be executed or found. Every fa
 
 A machine of a kind that was booted before begins from a saved one, in a fraction of a second: it is ready, and
 differs from any other in all that must be unique. `--cold` boots it, as `--keep` and `--detach` do; so does the first
-run of a kind, after which one is saved in the background. See docs/saved-machines.md.
+run of a kind, after which one is saved in the background. A daemon started with `COVE_RUN_POOL=N` keeps N of the kind
+that was run last ready, for a run without `--name`. See docs/saved-machines.md.
 
 Nothing remains, however it ends: interrupted, failed, or with cove killed. `--keep` keeps the machine as an
 instance, which is shut down after the command; `cove start NAME` starts it again. `--detach` makes an instance
@@ -55,6 +56,7 @@ class Run final : public Action {
       auto response = context.wait(request.send());
       socket = response.getSocket();
       made.name = response.getName().cStr();
+      made.id = response.getId().cStr();
     });
     return keep_ ? runKept(context, made, kj::mv(socket)) : runIn(context, made, kj::mv(socket));
   }
