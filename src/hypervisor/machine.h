@@ -25,7 +25,9 @@ struct MachineSpec {
   // cannot be saved.
   bool copyOnWrite = false;
   Fd devices;  // O_RDONLY, what save() wrote: it begins standing still where that one stood; unset: it boots
-  Fd kernel, initrd;  // memory files, sealed
+  // Memory files. Unset where it is copyOnWrite: a driver keeps a copy of the kernel for every machine. Such
+  // a one cannot be restarted.
+  Fd kernel, initrd;
   std::string kernelArguments;
   Fd console;  // stream socket: the serial console
   Fd agent;    // stream socket: the port org.cove.agent

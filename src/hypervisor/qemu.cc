@@ -173,8 +173,8 @@ Child launch(MachineSpec& spec, Fd control) {
   if (spec.frames) child.fds.emplace_back(kQemuFrames, std::move(spec.frames));
   c.procfs = ProcFs::kProcesses;  // of its own pid namespace, so of itself: its memory has a name there
   child.fds.emplace_back(kQemuMemory, std::move(spec.memory));
-  child.fds.emplace_back(kQemuKernel, std::move(spec.kernel));
-  child.fds.emplace_back(kQemuInitrd, std::move(spec.initrd));
+  if (spec.kernel) child.fds.emplace_back(kQemuKernel, std::move(spec.kernel));
+  if (spec.initrd) child.fds.emplace_back(kQemuInitrd, std::move(spec.initrd));
   if (spec.devices) child.fds.emplace_back(kQemuDevices, std::move(spec.devices));
   int number = kQemuLayers;
   for (Fd& layer : spec.layers) child.fds.emplace_back(number++, std::move(layer));

@@ -157,7 +157,7 @@ LoadedMachine::LoadedMachine(const Fd& dir, uint32_t memoryMiB)
   check(::ftruncate(memory_.get(), static_cast<off_t>(memoryMiB) << 20), "make", "a machine's memory");
 }
 
-void LoadedMachine::fill(const Fd& store, const std::string& madeOf, const Fd& image, const Fd& agent) {
+void LoadedMachine::fill(const Fd& store, const std::string& madeOf) {
   nlohmann::json description = readDescription(store, dir_);
   if (description.at("madeOf") != nlohmann::json::parse(madeOf)) throw Error("it is another machine's");
   expectDigest(description, kSavedDevices, copySmallFile(dir_, kSavedDevices, devices_));
@@ -173,19 +173,16 @@ void LoadedMachine::fill(const Fd& store, const std::string& madeOf, const Fd& i
   expectDigest(description, kSavedMemory, memoryDigest.finish());
   forBlocks(disk_, kDiskName, [&](std::string_view block) { diskDigest.add(block); });
   expectDigest(description, kDiskName, diskDigest.finish());
-  bootFiles_.fill(image, agent);
 }
 
 void LoadedMachine::freeze() {
   for (const Fd* file : {&memory_, &devices_, &overlay_}) sealMemfd(*file);
-  bootFiles_.seal();
 }
 
 SavedMachine LoadedMachine::start() const {
   // Opened anew: neither a position nor flags are shared by two machines.
   auto reopen = [](const Fd& file) { return openFile(str("/proc/self/fd/", file.get()), O_RDONLY); };
-  return {reopen(memory_), reopen(devices_), reopen(disk_), reopen(bootFiles_.kernel),
-          reopen(bootFiles_.initrd)};
+  return {reopen(memory_), reopen(devices_), reopen(disk_)};
 }
 
 void LoadedMachine::writeOverlay(const Fd& disk) const {
@@ -194,7 +191,7 @@ void LoadedMachine::writeOverlay(const Fd& disk) const {
 
 uint64_t LoadedMachine::memoryBytes() const {
   uint64_t bytes = 0;
-  for (const Fd* file : {&memory_, &devices_, &overlay_, &bootFiles_.kernel, &bootFiles_.initrd})
+  for (const Fd* file : {&memory_, &devices_, &overlay_})
     bytes += static_cast<uint64_t>(statOf(*file, "memory").st_blocks) * 512;
   return bytes;
 }

@@ -13,7 +13,6 @@
 #pragma once
 #include <string>
 
-#include "machine/boot_files.h"
 #include "machine/setup.h"
 
 namespace cove {
@@ -36,9 +35,9 @@ class LoadedMachine {
  public:
   // Opens what is there; the memory is empty until fill().
   LoadedMachine(const Fd& dir, uint32_t memoryMiB);
-  // Reads and verifies all of it, and what it was booted with, which takes a while; the memory is shared with
+  // Reads and verifies all of it, which takes a while; the memory is shared with
   // a process that was forked for it. An Error names what is not as it was sealed.
-  void fill(const Fd& store, const std::string& madeOf, const Fd& image, const Fd& agent);
+  void fill(const Fd& store, const std::string& madeOf);
   // After fill(), in the process that goes on: from now on nobody can change it.
   void freeze();
   // Descriptors of its own for one machine.
@@ -49,7 +48,6 @@ class LoadedMachine {
 
  private:
   Fd dir_, memory_, devices_, disk_, overlay_;
-  BootFiles bootFiles_;
 };
 
 }  // namespace cove

@@ -28,8 +28,6 @@ class SavedFilesTest : public testing::Test {
     writeAll(create("devices"), "state of devices", "devices");
     writeAll(create("disk"), "a qcow2", "disk");
     writeAll(create("overlay"), "an empty qcow2", "overlay");
-    writeAll(create("kernel"), "a kernel", "kernel");
-    writeAll(create("modules.cpio"), "modules", "modules.cpio");
     sealSaved(store_, dir_, kMadeOf);
   }
   ~SavedFilesTest() override { std::filesystem::remove_all(path_); }
@@ -44,13 +42,9 @@ class SavedFilesTest : public testing::Test {
     byte = static_cast<char>(byte ^ 1);
     ASSERT_EQ(::pwrite(file.get(), &byte, 1, at), 1);
   }
-  void fill(LoadedMachine&& loaded, const std::string& madeOf = kMadeOf) { fill(loaded, madeOf); }
-  void fill(LoadedMachine& loaded, const std::string& madeOf = kMadeOf) {
-    loaded.fill(store_, madeOf, dir_, openFile("/dev/null", O_RDONLY));
-  }
   std::string errorOf(const std::string& madeOf = kMadeOf) {
     try {
-      fill(LoadedMachine(dir_, 1), madeOf);
+      LoadedMachine(dir_, 1).fill(store_, madeOf);
     } catch (const std::exception& e) {
       return e.what();
     }
@@ -65,7 +59,7 @@ class SavedFilesTest : public testing::Test {
 TEST_F(SavedFilesTest, AreLoadedAsTheyWereSealed) {
   EXPECT_EQ(readMadeOf(store_, dir_), kMadeOf);
   LoadedMachine loaded(dir_, 1);
-  fill(loaded);
+  loaded.fill(store_, kMadeOf);
   loaded.freeze();
   SavedMachine one = loaded.start(), two = loaded.start();
   char text[16] = {};
@@ -74,7 +68,6 @@ TEST_F(SavedFilesTest, AreLoadedAsTheyWereSealed) {
   // Each reads its own from the beginning.
   EXPECT_EQ(readAll(one.devices, 100, "devices"), "state of devices");
   EXPECT_EQ(readAll(two.devices, 100, "devices"), "state of devices");
-  EXPECT_EQ(readAll(two.kernel, 100, "kernel"), "a kernel");
   for (const char* name : {"first", "second"}) {
     loaded.writeOverlay(create(name));
     EXPECT_EQ(readAll(openBeneath(dir_, name, O_RDONLY), 100, name), "an empty qcow2");
@@ -83,11 +76,10 @@ TEST_F(SavedFilesTest, AreLoadedAsTheyWereSealed) {
 
 TEST_F(SavedFilesTest, NobodyChangesWhatMachinesBeginFrom) {
   LoadedMachine loaded(dir_, 1);
-  fill(loaded);
+  loaded.fill(store_, kMadeOf);
   loaded.freeze();
   SavedMachine machine = loaded.start();
-  for (const Fd* file :
-       {&machine.memory, &machine.devices, &machine.disk, &machine.kernel, &machine.initrd}) {
+  for (const Fd* file : {&machine.memory, &machine.devices, &machine.disk}) {
     EXPECT_LT(::pwrite(file->get(), "x", 1, 0), 0);
     EXPECT_NE(::ftruncate(file->get(), 0), 0);
     EXPECT_EQ(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file->get(), 0), MAP_FAILED);

@@ -8,7 +8,6 @@
 
 #include "base/directory.h"
 #include "base/error.h"
-#include "base/paths.h"
 #include "base/text.h"
 #include "base/uuid.h"
 #include "hypervisor/acceleration.h"
@@ -121,9 +120,7 @@ void SavedMachines::distrust(const Found& found) {
 co::Co<std::shared_ptr<LoadedMachine>> SavedMachines::load(std::string directory, InstanceRecord record,
                                                            SavedKey key) {
   auto loaded = std::make_shared<LoadedMachine>(open(directory), record.spec.memoryMiB);
-  std::function<void()> fill = [this, loaded, madeOf = key.madeOf, image = record.image] {
-    loaded->fill(store_, madeOf, images_.openDir(image), openFile(programPath("cove-agent"), O_RDONLY));
-  };
+  std::function<void()> fill = [this, loaded, madeOf = key.madeOf] { loaded->fill(store_, madeOf); };
   co_await runForked(io_.unixEventPort, "read a saved machine", fill);
   loaded->freeze();
   co_return loaded;

@@ -57,10 +57,8 @@ Child launchSupervisor(const LaunchOptions& options) {
     spec.fds.emplace_back(7, options.from->memory.duplicate());
     spec.fds.emplace_back(8, options.from->devices.duplicate());
     spec.fds.emplace_back(9, options.from->disk.duplicate());
-    spec.fds.emplace_back(10, options.from->kernel.duplicate());
-    spec.fds.emplace_back(11, options.from->initrd.duplicate());
   }
-  if (options.key != nullptr) spec.fds.emplace_back(12, packKey(*options.key));
+  if (options.key != nullptr) spec.fds.emplace_back(10, packKey(*options.key));
   Child child = Child::start(std::move(spec));
   std::string answer = awaitAnswer(ready.read);
   if (answer == "R") return child;

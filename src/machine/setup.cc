@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "machine/boot_files.h"
 #include "machine/disk_layers.h"
+#include "machine/initrd.h"
 #include "rpc/connection.h"
 
 namespace cove {
@@ -26,16 +26,16 @@ void openSaved(SavedMachine saved, MachineSpec& spec) {
   spec.copyOnWrite = true;
   spec.devices = std::move(saved.devices);
   spec.layers.push_back(std::move(saved.disk));
-  spec.kernel = std::move(saved.kernel);
-  spec.initrd = std::move(saved.initrd);
 }
 
+constexpr size_t kLongestKernel = 256 << 20;
+
 void openBootFiles(const VmSetup& setup, const Fd& agentProgram, MachineSpec& spec) {
-  BootFiles files;
-  files.fill(setup.imageDir, agentProgram);
-  files.seal();
-  spec.kernel = std::move(files.kernel);
-  spec.initrd = std::move(files.initrd);
+  // A copy, which a QEMU that is nobody can open.
+  std::string kernel = readAll(openBeneath(setup.imageDir, "kernel", O_RDONLY), kLongestKernel, "kernel");
+  const std::string_view parts[] = {kernel};
+  spec.kernel = makeSealedMemfd("kernel", parts);
+  spec.initrd = composeInitrd(openBeneath(setup.imageDir, "modules.cpio", O_RDONLY), agentProgram);
 }
 
 void openMemory(VmSetup& setup, MachineSpec& spec) {

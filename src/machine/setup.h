@@ -12,10 +12,9 @@ namespace cove {
 
 // A machine that others begin from, as it stood. Nothing of it can be changed through these.
 struct SavedMachine {
-  Fd memory;          // sealed
-  Fd devices;         // O_RDONLY
-  Fd disk;            // qcow2, O_RDONLY: the lowest layer of those that begin from it
-  Fd kernel, initrd;  // sealed: that it was booted with
+  Fd memory;   // sealed
+  Fd devices;  // O_RDONLY
+  Fd disk;     // qcow2, O_RDONLY: the lowest layer of those that begin from it
 };
 
 struct VmSetup {
@@ -34,8 +33,8 @@ VmSetup readSetup(const Fd& config, Fd instanceDir, Fd imageDir);
 // `saved`: one that is saved, or begins from one.
 std::string kernelCommandLine(std::string_view accelerator, bool saved);
 
-// Opens all files of the machine, reads what it goes on from, and fills its boot files where it began from no
-// saved one. Sockets are the caller's to add.
+// Opens all files of the machine, reads what it goes on from, and composes its initrd where it may boot.
+// Sockets are the caller's to add.
 MachineSpec openMachine(VmSetup& setup, const Fd& agentProgram);
 
 }  // namespace cove

@@ -11,8 +11,7 @@ using import "agent.capnp".GuestUser;
 struct VmConfig {
   # A flat message on descriptor 3 of cove-vm. Beside it: 4 the instance's directory, 5 the image's directory,
   # 6 the readiness pipe (an "R" when the socket "vm.sock" listens, "E" and a reason otherwise). With `fromSaved`
-  # 7 the memory, 8 the devices' state, 9 the disk, 10 the kernel and 11 the initrd of a saved machine; with `resume`
-  # 12 the key of its state.
+  # 7 the memory, 8 the devices' state and 9 the disk of a saved machine; with `resume` 10 the key of its state.
   name @0 :Text;
   cpus @1 :UInt16;
   memoryMiB @2 :UInt32;

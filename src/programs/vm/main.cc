@@ -21,7 +21,7 @@ namespace cove {
 namespace {
 
 constexpr int kConfig = 3, kInstanceDir = 4, kImageDir = 5, kReadiness = 6, kMemory = 7, kDevices = 8,
-              kSavedDisk = 9, kSavedKernel = 10, kSavedInitrd = 11, kKey = 12;
+              kSavedDisk = 9, kKey = 10;
 constexpr size_t kLogLimit = 1 << 20;
 constexpr auto kFarewell = 2 * kj::SECONDS;  // until clients have read how it ended
 
@@ -64,8 +64,7 @@ Log boundedLog(const Fd& dir) {
 void supervise(Fd& readiness) {
   check(::prctl(PR_SET_CHILD_SUBREAPER, 1), "become", "the reaper of the network's processes");
   VmSetup setup = readSetup(Fd(kConfig), Fd(kInstanceDir), Fd(kImageDir));
-  if (setup.config.getFromSaved())
-    setup.from = {Fd(kMemory), Fd(kDevices), Fd(kSavedDisk), Fd(kSavedKernel), Fd(kSavedInitrd)};
+  if (setup.config.getFromSaved()) setup.from = {Fd(kMemory), Fd(kDevices), Fd(kSavedDisk)};
   if (setup.config.getResume()) setup.key = unpackKey(Fd(kKey));
   Fd dir = setup.instanceDir.duplicate();
   auto lock = Lock::take(dir, "vm.lock");

@@ -1,4 +1,4 @@
-#include "machine/boot_files.h"
+#include "machine/initrd.h"
 
 #include <cstdio>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 namespace cove {
 
 namespace {
-constexpr size_t kLongestKernel = 256 << 20, kLongestModules = 256 << 20, kLongestAgent = 64 << 20;
+constexpr size_t kLongestModules = 256 << 20, kLongestAgent = 64 << 20;
 
 // The "newc" format: Documentation/driver-api/early-userspace/buffer-format.rst of Linux. The kernel takes
 // several archives in a row; each header begins at a multiple of four.
@@ -26,13 +26,14 @@ void pad(std::string& text, size_t before) {
 }
 }  // namespace
 
-void BootFiles::fill(const Fd& image, const Fd& agent) const {
-  auto contents = [&image](const char* name, size_t limit) {
-    return readAll(openBeneath(image, name, O_RDONLY), limit, name);
+Fd composeInitrd(const Fd& modules, const Fd& agent) {
+  // Read with an offset of its own: the descriptors may be used again.
+  auto contents = [](const Fd& fd, size_t limit, const char* what) {
+    check(::lseek(fd.get(), 0, SEEK_SET), "rewind", what);
+    return readAll(fd, limit, what);
   };
-  writeAll(kernel, contents("kernel", kLongestKernel), "the kernel");
-  std::string first = contents("modules.cpio", kLongestModules);
-  std::string program = readAll(agent, kLongestAgent, "cove-agent");
+  std::string first = contents(modules, kLongestModules, "the image's kernel modules");
+  std::string program = contents(agent, kLongestAgent, "cove-agent");
   pad(first, 0);
   std::string before = header(1, 0100755, program.size(), "init");
   pad(before, first.size());
@@ -40,12 +41,8 @@ void BootFiles::fill(const Fd& image, const Fd& agent) const {
   pad(after, first.size() + before.size() + program.size());
   after += header(0, 0, 0, "TRAILER!!!");
   pad(after, first.size() + before.size() + program.size());
-  for (std::string_view part : {first, before, program, after}) writeAll(initrd, part, "the initrd");
-}
-
-void BootFiles::seal() const {
-  sealMemfd(kernel);
-  sealMemfd(initrd);
+  const std::string_view parts[] = {first, before, program, after};
+  return makeSealedMemfd("initrd", parts);
 }
 
 }  // namespace cove
