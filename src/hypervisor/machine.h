@@ -25,6 +25,8 @@ struct MachineSpec {
   // cannot be saved.
   bool copyOnWrite = false;
   Fd devices;  // O_RDONLY, what save() wrote: it begins standing still where that one stood; unset: it boots
+  // Not of one that is copyOnWrite: a driver keeps a copy of the kernel for every machine. So such a machine
+  // cannot be restarted.
   Fd kernel, initrd;
   std::string kernelArguments;
   Fd console;  // stream socket: the serial console

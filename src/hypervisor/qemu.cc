@@ -161,13 +161,16 @@ Child launch(MachineSpec& spec, Fd control) {
   c.name = "QEMU";
   c.identity = qemuIdentity(spec.accelerator);
   c.binds = qemuBinds(spec.program, spec.accelerator);
-  c.rootBytes = static_cast<uint64_t>(statOf(spec.kernel, "the kernel").st_size +
-                                      statOf(spec.initrd, "the initrd").st_size) +
-                (4 << 20);
+  c.rootBytes = 4 << 20;
   Child::Spec child;
   child.argv = qemuCommand(spec);
-  c.files.push_back({kQemuKernel, std::move(spec.kernel)});
-  c.files.push_back({kQemuInitrd, std::move(spec.initrd)});
+  auto place = [&c](const char* path, Fd content) {
+    if (!content) return;
+    c.rootBytes += static_cast<uint64_t>(statOf(content, path).st_size);
+    c.files.push_back({path, std::move(content)});
+  };
+  place(kQemuKernel, std::move(spec.kernel));
+  place(kQemuInitrd, std::move(spec.initrd));
   child.env = {"LC_ALL=C"};
   child.stderr = std::move(spec.errors);
   child.fds.emplace_back(kQemuControl, std::move(control));

@@ -96,7 +96,9 @@ std::vector<std::string> qemuCommand(const MachineSpec& spec) {
       // Poweroff, reboot and panic stop the machine, so that the supervisor decides and no output is lost.
       "-action", "reboot=shutdown,shutdown=pause,panic=pause"};
   addAccelerator(argv, spec);
-  argv.insert(argv.end(), {"-kernel", kQemuKernel, "-initrd", kQemuInitrd, "-append", spec.kernelArguments});
+  if (!spec.copyOnWrite)
+    argv.insert(argv.end(),
+                {"-kernel", kQemuKernel, "-initrd", kQemuInitrd, "-append", spec.kernelArguments});
   addMemory(argv, spec);
   addDisk(argv, spec);
   addChannels(argv, spec);

@@ -47,6 +47,12 @@ void openMemory(VmSetup& setup, MachineSpec& spec) {
   check(::lseek(devices.get(), 0, SEEK_SET), "read", "the devices' state");
   spec.devices = std::move(devices);
 }
+
+void openToBoot(VmSetup& setup, const Fd& agentProgram, MachineSpec& spec) {
+  spec.kernel = openBeneath(setup.imageDir, "kernel", O_RDONLY);
+  spec.initrd = composeInitrd(openBeneath(setup.imageDir, "modules.cpio", O_RDONLY), agentProgram);
+  openMemory(setup, spec);
+}
 }  // namespace
 
 VmSetup readSetup(const Fd& config, Fd instanceDir, Fd imageDir) {
@@ -82,14 +88,12 @@ MachineSpec openMachine(VmSetup& setup, const Fd& agentProgram) {
   if (std::string id = setup.config.getId(); !id.empty()) spec.kernelArguments += " cove.id=" + id;
   spec.disk = openBeneath(setup.instanceDir, kDiskName, O_RDWR);
   spec.backing = openBeneath(setup.imageDir, "root.img", O_RDONLY);
-  spec.kernel = openBeneath(setup.imageDir, "kernel", O_RDONLY);
-  spec.initrd = composeInitrd(openBeneath(setup.imageDir, "modules.cpio", O_RDONLY), agentProgram);
   if (setup.config.getFromSaved() != setup.from.has_value())
     throw Error("cannot start a machine: where it begins is not there");
   if (setup.from)
     openSaved(std::move(*std::exchange(setup.from, std::nullopt)), spec);
   else
-    openMemory(setup, spec);
+    openToBoot(setup, agentProgram, spec);
   for (Fd& layer : openLayers(setup.instanceDir)) spec.layers.push_back(std::move(layer));
   return spec;
 }

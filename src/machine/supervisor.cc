@@ -179,6 +179,8 @@ co::Co<void> Supervisor::restartGuest() {
     fail("the guest's kernel ended: " + panic);
     co_return;
   }
+  // Nothing is there that it could boot; and whoever ran something in it has lost that.
+  if (setup_.config.getFromSaved()) setPhase(State::STOPPING);
   if (phase_ == State::STOPPING) {
     co_await machine_->quit();
     co_return;
