@@ -43,13 +43,51 @@ class Qmp:
         self.control.sendmsg([b" "], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
         self("getfd", fdname=name)
 
-    def migrate(self, command, uri):
-        self("migrate-set-capabilities", capabilities=[{"capability": "x-ignore-shared", "state": True}])
+    def migrate(self, command, uri, ignore_shared=True):
+        if ignore_shared:
+            self("migrate-set-capabilities", capabilities=[{"capability": "x-ignore-shared", "state": True}])
         self(command, uri=uri)
         while (status := self("query-migrate").get("status")) != "completed":
             if status == "failed":
                 raise Failed("the bare machine's state cannot be moved")
             time.sleep(0.001)
+
+
+def start_bare(command, image, initrd, disk, arguments, pass_fds=(), edit=None):
+    """QEMU on a disk that is there, with more `arguments`, and our ends of its control, console and port."""
+    pairs = {name: socket.socketpair() for name in ("control", "console", "agent")}
+    files = {"disk": os.open(disk, os.O_RDWR), "backing": os.open(image / "root.img", os.O_RDONLY)}
+    fds = {**{name: theirs.fileno() for name, (_, theirs) in pairs.items()}, **files}
+    argv = bare_command(command, image, str(initrd), "serve", fds)
+    argv += ["-chardev", f"socket,id=control,fd={fds['control']}", "-mon", "chardev=control,mode=control", *arguments]
+    argv = edit(argv) if edit else argv
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, pass_fds=[*fds.values(), *pass_fds])
+    for _, theirs in pairs.values():
+        theirs.close()
+    for fd in files.values():
+        os.close(fd)
+    for ours, _ in pairs.values():
+        ours.settimeout(LIMIT)
+    return process, {name: ours for name, (ours, _) in pairs.items()}
+
+
+def make_disk(path):
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", path, "100G"], check=True)
+
+
+def from_saved(argv, saved):
+    """The command line of a clone: no kernel, and its disk above the one that was saved."""
+    for option in ("-kernel", "-initrd", "-append"):
+        at = argv.index(option)
+        del argv[at:at + 2]
+    at = next(i for i, word in enumerate(argv) if "node-name=disk," in word)
+    argv[at] = argv[at].replace("backing=backing", "backing=saved")
+    argv[at - 1:at - 1] = [
+        "-add-fd", f"fd={saved},set=9", "-blockdev",
+        "driver=file,node-name=saved-file,read-only=on,locking=off,filename=/dev/fdset/9", "-blockdev",
+        "driver=qcow2,node-name=saved,read-only=on,file=saved-file,backing=backing"]
+    return [*argv, "-S", "-incoming", "defer"]
 
 
 class BareSaved:
@@ -71,33 +109,13 @@ class BareSaved:
         fcntl.fcntl(self.memory, F_ADD_SEALS, SEALS)
 
     def _start(self, disk, share, saved=None, devices=None):
-        """QEMU, and our ends of its control, console and port. A clone's has the saved disk and devices."""
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", disk, "100G"], check=True)
-        pairs = {name: socket.socketpair() for name in ("control", "console", "agent")}
-        files = {"disk": os.open(disk, os.O_RDWR), "backing": os.open(self.image / "root.img", os.O_RDONLY)}
-        fds = {**{name: theirs.fileno() for name, (_, theirs) in pairs.items()}, **files}
-        argv = bare_command(self.command, self.image, str(self.initrd), "serve", fds)
-        argv += ["-chardev", f"socket,id=control,fd={fds['control']}", "-mon", "chardev=control,mode=control",
-                 "-object", f"memory-backend-file,id=memory,size={self.size}M,mem-path=/proc/self/fd/{self.memory},"
-                            f"share={share}", "-machine", "memory-backend=memory"]
+        """A clone's has the saved disk and devices, and nothing that it could boot."""
+        make_disk(disk)
+        memory = f"memory-backend-file,id=memory,size={self.size}M,mem-path=/proc/self/fd/{self.memory},share={share}"
+        arguments = ["-object", memory, "-machine", "memory-backend=memory"]
         clones = [fd for fd in (saved, devices) if fd is not None]
-        if clones:
-            argv += ["-S", "-incoming", "defer"]
-            at = next(i for i, word in enumerate(argv) if "node-name=disk," in word)
-            argv[at] = argv[at].replace("backing=backing", "backing=saved")
-            argv[at - 1:at - 1] = [
-                "-add-fd", f"fd={saved},set=9", "-blockdev",
-                "driver=file,node-name=saved-file,read-only=on,locking=off,filename=/dev/fdset/9", "-blockdev",
-                "driver=qcow2,node-name=saved,read-only=on,file=saved-file,backing=backing"]
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL, pass_fds=[*fds.values(), self.memory, *clones])
-        for _, theirs in pairs.values():
-            theirs.close()
-        for fd in files.values():
-            os.close(fd)
-        for ours, _ in pairs.values():
-            ours.settimeout(LIMIT)
-        return process, {name: ours for name, (ours, _) in pairs.items()}
+        edit = (lambda argv: from_saved(argv, saved)) if clones else None
+        return start_bare(self.command, self.image, self.initrd, disk, arguments, [self.memory, *clones], edit)
 
     def _save(self, marker, idle):
         process, ours = self._start(self.disk, "on")

@@ -241,6 +241,14 @@ def archive_is_reachable() -> bool:
     return True
 
 
+def saved_names(cove) -> list[str]:
+    return [p.name for p in (cove.home / "_saved").glob("?" * 64)]
+
+
+def await_saved(cove) -> list[str]:
+    return eventually(lambda: saved_names(cove), BOOT, "a machine to be saved")
+
+
 def link_images(source: Path, target: Path):
     """Gives another state directory the images of this one; they are never written, so links do."""
     target.mkdir(mode=0o700, parents=True)

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from support import OS, SMALL, Cove, eventually, link_images
+from support import OS, SMALL, Cove, await_saved, eventually, link_images, saved_names
 
 # What two machines must not share, a line each; keys are made anew here.
 DRAW = r"""
@@ -25,16 +25,8 @@ head -c 16 /var/lib/systemd/random-seed | od -An -tx1
 LINES = 7
 
 
-def saved_names(cove):
-    return [p.name for p in (cove.home / "_saved").glob("?" * 64)]
-
-
 def boot_id(cove, *options):
     return cove("run", *options, *SMALL, OS, "--", "cat", "/proc/sys/kernel/random/boot_id").out
-
-
-def await_saved(cove):
-    return eventually(lambda: saved_names(cove), 300, "a machine to be saved")
 
 
 @pytest.fixture(scope="module")

@@ -105,7 +105,8 @@ std::vector<std::string> qemuCommand(const MachineSpec& spec) {
   addMemory(argv, spec);
   addDisk(argv, spec);
   addChannels(argv, spec);
-  argv.insert(argv.end(), {"-device", "virtio-rng-pci"});
+  // A number that is another one whenever QEMU starts: a kernel that knows it draws anew where it goes on.
+  argv.insert(argv.end(), {"-device", "virtio-rng-pci", "-device", "vmgenid,guid=auto"});
   return argv;
 }
 

@@ -13,8 +13,12 @@
 namespace cove {
 
 namespace {
-// Reboots at once when it panics, which stops the machine (-action); names eth0; the rest is quiet.
-constexpr const char* kKernelArguments = "console=ttyS0 quiet loglevel=3 panic=-1 net.ifnames=0 rdinit=/init";
+// Reboots at once when it panics, which stops the machine (-action); names eth0; the rest is quiet. And what
+// wakes up a machine that does nothing: watchdogs, which a busy host sets off for nothing, compaction and
+// statistics of memory.
+constexpr const char* kKernelArguments =
+    "console=ttyS0 quiet loglevel=3 panic=-1 net.ifnames=0 rdinit=/init nowatchdog "
+    "sysctl.vm.compaction_proactiveness=0 sysctl.vm.stat_interval=10";
 // An emulated machine's TSC is one clock for all of its processors, but the kernel believes that of no AMD
 // processor without being told. Without it every look at the clock reads a register of an emulated timer.
 // And its timer interrupts come late on a loaded host, which the kernel would take for a broken timer: it
