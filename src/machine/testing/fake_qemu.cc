@@ -100,6 +100,10 @@ class FakeAgent final : public rpc::Agent::Server {
                     .eagerlyEvaluate(nullptr);
     return qemu_.timer().afterDelay(200 * kj::MILLISECONDS);
   }
+  kj::Promise<void> setClock(SetClockContext context) override {
+    qemu_.print(str("clock ", context.getParams().getTimeNs(), "\n"));
+    return kj::READY_NOW;
+  }
   kj::Promise<void> powerOff(PowerOffContext) override {
     if (qemu_.mode() != "no-poweroff") qemu_.shutDown("guest-shutdown");
     return kj::READY_NOW;
