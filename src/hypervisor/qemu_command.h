@@ -15,6 +15,9 @@ inline constexpr int kQemuControl = 3, kQemuConsole = 4, kQemuAgent = 5, kQemuFr
 inline constexpr const char* kQemuKernel = "/boot/kernel";
 inline constexpr const char* kQemuDiskNode = "disk";
 inline constexpr const char* kQemuInitrd = "/boot/initrd";
+// Of layer `index`: its node, and the set of its descriptors.
+std::string qemuLayerNode(size_t index);
+size_t qemuLayerSet(size_t index);
 
 std::vector<std::string> qemuCommand(const MachineSpec& spec);
 // What of the host QEMU must see: itself, its libraries and its firmware. No shell, no other program of

@@ -40,6 +40,7 @@ class Qemu {
 
   co::Co<void> serveControl();
   void onCommand(const nlohmann::json& command);
+  void onResumeCommand(const std::string& name);
   const std::string& mode() const { return mode_; }
   kj::Timer& timer() { return io_.provider->getTimer(); }
   bool stoppedBefore() { return std::exchange(stopped_, true); }
@@ -68,9 +69,26 @@ co::Co<void> Qemu::serveControl() {
 void Qemu::onCommand(const nlohmann::json& command) {
   std::string name = command.at("execute");
   if (mode_ == "qmp-silent" && name != "qmp_capabilities") return;
+  if (mode_ == "resume-vague" && name == "job-complete")
+    return say(
+        nlohmann::json{{"error", {{"class", "GenericError"}, {"desc", "perhaps"}}}, {"id", command.at("id")}}
+            .dump());
   say(nlohmann::json{{"return", nlohmann::json::object()}, {"id", command.at("id")}}.dump());
   if (name == "quit") ::_exit(0);
   if (name == "system_reset") event("RESET", "{}");
+  if (name == "migrate-incoming") event("MIGRATION", R"({"status":"completed"})");
+  if (mode_.starts_with("resume")) onResumeCommand(name);
+}
+
+// What it is told is in the console's log.
+void Qemu::onResumeCommand(const std::string& name) {
+  print(name + "\n");
+  if (name == "block-commit" && mode_ == "resume-full")
+    event("BLOCK_JOB_COMPLETED", R"({"device":"merge","error":"No space left on device"})");
+  else if (name == "block-commit")
+    event("BLOCK_JOB_READY", R"({"device":"merge"})");
+  if (name == "job-complete") event("BLOCK_JOB_COMPLETED", R"({"device":"merge"})");
+  if (name == "cont" && mode_ == "resume-resets") shutDown("guest-reset");
 }
 
 class FakeAgent final : public rpc::Agent::Server {
@@ -195,7 +213,8 @@ int run(int argc, char** argv) {
     qemu.print("[ 1.0] Kernel panic - not syncing: \x1b[31mno init\r\n[ 1.1] rest\r\n");
     qemu.shutDown("guest-reset");
   }
-  if (mode != "silent" && mode != "panic") serveAgent(io, qemu).wait(io.waitScope);
+  if (mode != "silent" && mode != "panic" && mode != "resume-silent" && mode != "resume-resets")
+    serveAgent(io, qemu).wait(io.waitScope);
   control.wait(io.waitScope);
   return 0;
 }

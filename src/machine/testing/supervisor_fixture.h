@@ -33,6 +33,9 @@ class SupervisorTest : public testing::Test {
   void start(const std::string& mode, bool ephemeral = false, SupervisorLimits limits = shortLimits()) {
     start(files_.setup("cove.fake=" + mode, ephemeral), limits);
   }
+  void resume(const std::string& mode) {
+    start(files_.setup("cove.fake=" + mode, false, true), shortLimits());
+  }
   void start(VmSetup setup, SupervisorLimits limits) {
     SupervisorParts parts;
     parts.startMachine = [this](MachineSpec spec, MachineEventHandler onEvent) {
