@@ -478,9 +478,15 @@ def test_a_full_disk_is_no_harm(small_disk_with_image):
         assert cove.sh("tight", "echo alive").out == "alive"
     assert cove.instances() == ["tight"] and cove.json("snapshot", "list", "tight") == []
     ballast.unlink()
+    cove.sh("tight", "echo kept >/dev/shm/word")
     cove("suspend", "tight")
-    cove("resume", "tight")
-    assert cove.sh("tight", "echo alive").out == "alive"
+    ballast = fill(cove, 1 << 20)  # for the empty disk, and hardly for what is written next
+    client = cove.popen("resume", "tight")
+    cove.wait_state("tight", "ready", "paused")
+    ballast.unlink()
+    client.communicate(timeout=BOOT)
+    assert client.returncode == 0
+    assert cove.sh("tight", "cat /dev/shm/word; head -c 8M /dev/zero >/root/more; sync && echo alive").out == "kept\nalive"
 
 
 def test_help_says_what_is_lost(bed):

@@ -84,6 +84,38 @@ TEST_F(SupervisorResuming, WhoMayHaveMergedDoesNotGoOn) {
   EXPECT_EQ(openLayers(dir_).size(), 1U);
 }
 
+TEST_F(SupervisorResuming, ItIsSuspendedWhenItsDiskIsMerged) {
+  resume("resume-slowly");
+  expectState(State::READY);
+  EXPECT_EQ(openLayers(dir_).size(), 1U);
+  supervisor_->suspend(StateKey()).wait(io_.waitScope);
+  expectState(State::SUSPENDED);
+  expectTold({"block-commit", "job-complete", "cont", "standStill", "stop", "migrate"});
+  EXPECT_TRUE(isSuspended());
+  EXPECT_EQ(openLayers(dir_).size(), 1U);
+  EXPECT_EQ(disk(), "");
+}
+
+TEST_F(SupervisorResuming, WhatCannotBeFrozenIsNotSuspended) {
+  resume("resume");
+  expectState(State::READY);
+  expectMerged(true);
+  std::filesystem::remove(instance_ + "/" + kEmptyDiskName);
+  EXPECT_NE(errorOf(supervisor_->suspend(StateKey())).find(kEmptyDiskName), std::string::npos);
+  expectState(State::READY);
+  EXPECT_FALSE(isSuspended());
+  EXPECT_EQ(openLayers(dir_).size(), 0U);
+  EXPECT_EQ(disk(), "suspended with this");
+}
+
+TEST_F(SupervisorResuming, ItIsStoppedWhileItsDiskIsMerged) {
+  resume("resume-slowly");
+  waitUntil([this] { return console().find("block-commit") != std::string::npos; }, "it is merged");
+  supervisor_->stop(true, 0 * kj::SECONDS).wait(io_.waitScope);
+  expectState(State::STOPPED);
+  EXPECT_EQ(openLayers(dir_).size(), 1U);
+}
+
 TEST_F(SupervisorResuming, NothingIsLostWhereItsAgentDoesNotAnswer) {
   resume("resume-silent");
   expectState(State::FAILED);

@@ -49,6 +49,7 @@ class Qemu {
   kj::AsyncIoContext& io_;
   std::string mode_;
   bool stopped_ = false;
+  kj::Promise<void> later_ = nullptr;
   Fd control_{kQemuControl}, console_{kQemuConsole};
 };
 
@@ -76,7 +77,8 @@ void Qemu::onCommand(const nlohmann::json& command) {
   say(nlohmann::json{{"return", nlohmann::json::object()}, {"id", command.at("id")}}.dump());
   if (name == "quit") ::_exit(0);
   if (name == "system_reset") event("RESET", "{}");
-  if (name == "migrate-incoming") event("MIGRATION", R"({"status":"completed"})");
+  if (name.starts_with("migrate") && name != "migrate-set-capabilities")
+    event("MIGRATION", R"({"status":"completed"})");
   if (mode_.starts_with("resume")) onResumeCommand(name);
 }
 
@@ -85,6 +87,11 @@ void Qemu::onResumeCommand(const std::string& name) {
   print(name + "\n");
   if (name == "block-commit" && mode_ == "resume-full")
     event("BLOCK_JOB_COMPLETED", R"({"device":"merge","error":"No space left on device"})");
+  else if (name == "block-commit" && mode_ == "resume-slowly")
+    later_ = timer()
+                 .afterDelay(1 * kj::SECONDS)
+                 .then([this] { event("BLOCK_JOB_READY", R"({"device":"merge"})"); })
+                 .eagerlyEvaluate(nullptr);
   else if (name == "block-commit")
     event("BLOCK_JOB_READY", R"({"device":"merge"})");
   if (name == "job-complete") event("BLOCK_JOB_COMPLETED", R"({"device":"merge"})");
@@ -118,6 +125,11 @@ class FakeAgent final : public rpc::Agent::Server {
                     .eagerlyEvaluate(nullptr);
     return qemu_.timer().afterDelay(200 * kj::MILLISECONDS);
   }
+  kj::Promise<void> standStill(StandStillContext) override {
+    qemu_.print("standStill\n");
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> goOn(GoOnContext) override { return kj::READY_NOW; }
   kj::Promise<void> setClock(SetClockContext context) override {
     qemu_.print(str("clock ", context.getParams().getTimeNs(), "\n"));
     return kj::READY_NOW;
