@@ -62,6 +62,7 @@ TEST_F(SupervisorResuming, ALayerThatOthersHaveStays) {
   resume("resume");
   expectState(State::READY);
   EXPECT_FALSE(isSuspended());
+  io_.provider->getTimer().afterDelay(300 * kj::MILLISECONDS).wait(io_.waitScope);
   EXPECT_EQ(openLayers(dir_).size(), 1U);
   EXPECT_EQ(console().find("block-commit"), std::string::npos);
 }
@@ -77,8 +78,9 @@ TEST_F(SupervisorResuming, WhatCannotBeMergedStays) {
 // Its disk may be either of them; on the disk they say the same.
 TEST_F(SupervisorResuming, WhoMayHaveMergedDoesNotGoOn) {
   resume("resume-vague");
-  expectGone();
   expectState(State::FAILED);
+  if (HasFailure()) return;  // it goes on
+  expectGone();
   EXPECT_EQ(reason(), "its disk could not be merged: QEMU refused job-complete: perhaps");
   EXPECT_FALSE(isSuspended());
   EXPECT_EQ(openLayers(dir_).size(), 1U);
@@ -123,9 +125,9 @@ TEST_F(SupervisorResuming, NothingIsLostWhereItsAgentDoesNotAnswer) {
   expectGone();
   EXPECT_TRUE(isSuspended());
   write("of that attempt");
-  resume("resume");
+  resume("resume-full");
   expectState(State::READY);
-  expectMerged(true);
+  expectMerged(false);
 }
 
 TEST_F(SupervisorResuming, NothingIsLostWhereItIsKilledOrStopped) {
