@@ -1,6 +1,8 @@
 """Machines that sleep, and what is made of them: suspend, resume, clones, snapshots."""
 
+import os
 import re
+import signal
 import subprocess
 import time
 
@@ -291,6 +293,124 @@ def test_killed_while_it_is_suspended(bed, victim, pytestconfig):
         begin(bed, "bed", "exec sleep 54321")
 
 
+@pytest.mark.parametrize("victim", ["supervisor", "qemu"])
+def test_killed_while_it_resumes(bed, victim, pytestconfig):
+    """Before its agent has answered: it is suspended as it was, however often. Later: its power failed."""
+    bed.sh("bed", "echo before >/root/word; sync; echo kept >/dev/shm/word")
+    bed("suspend", "bed")
+    early, state = 0, bed.home / "bed/suspended"
+    for step in steps(pytestconfig):
+        client = bed.popen("resume", "bed")
+        while not (qemu := bed.qemu_pid("bed")):
+            assert client.poll() is None, client.communicate()
+        time.sleep(0.04 * step)
+        os.kill(qemu, signal.SIGSTOP)
+        time.sleep(0.3)  # what it said is heard by now
+        if not state.exists():
+            break
+        assert "resuming" in bed("suspend", "bed", check=False).err
+        early += 1
+        kill(qemu if victim == "qemu" else bed.supervisor_pid("bed"))
+        client.communicate(timeout=BOOT)
+        assert client.returncode == 1
+        assert settle(bed, "bed")["state"] == "suspended" and state.exists()
+    else:
+        client = bed.popen("resume", "bed")
+        while not (qemu := bed.qemu_pid("bed")):
+            assert client.poll() is None, client.communicate()
+    assert early > 0
+    os.kill(qemu, signal.SIGCONT)
+    client.communicate(timeout=BOOT)
+    assert client.returncode == 0 and not state.exists()
+    assert bed.sh("bed", f"cat /root/word /dev/shm/word; {SLEEPER} >/dev/null && echo runs").out == "before\nkept\nruns"
+
+
+@pytest.mark.parametrize("victim", ["supervisor", "qemu"])
+def test_killed_while_its_disk_is_merged(bed, victim, pytestconfig):
+    """As if its power failed: what was flushed is there, whatever was in the layer and the disk by then."""
+    count = 'i=0; while i=$((i + 1)); do echo $i >/root/count.new; sync; mv /root/count.new /root/count; done'
+    for step in steps(pytestconfig):
+        begin(bed, "bed", count)
+        before = eventually(lambda: bed.sh("bed", "cat /root/count", check=False).out, 60, "the count")
+        bed("suspend", "bed")
+        client = bed.popen("resume", "bed")
+        supervisor = eventually(lambda: bed.supervisor_pid("bed"), 60, "the supervisor")
+        qemu = eventually(lambda: bed.qemu_pid("bed"), 60, "QEMU")
+        while (bed.home / "bed/suspended").exists():
+            assert client.poll() is None, client.communicate()
+        time.sleep(0.004 * step)
+        kill(supervisor if victim == "supervisor" else qemu)
+        client.communicate(timeout=BOOT)
+        assert settle(bed, "bed")["state"] in ("failed", "stopped")
+        bed("start", "bed")
+        assert int(bed.sh("bed", "cat /root/count").out) >= int(before)
+    begin(bed, "bed", "exec sleep 54321")
+
+
+def test_a_resume_that_failed_can_be_copied_and_booted(bed):
+    """What it wrote is in none of the copies."""
+    bed.sh("bed", "echo before >/root/word; sync; echo kept >/dev/shm/word")
+    bed("suspend", "bed")
+    disk = bed.home / "bed/disk"
+    disk.write_bytes(b"what a machine that was killed wrote")
+    bed("clone", "bed", "copy")
+    bed("snapshot", "create", "bed", "one")
+    bed("start", "--cold", "copy")
+    assert bed.sh("copy", "cat /root/word; test -e /dev/shm/word || echo booted").out == "before\nbooted"
+    bed("snapshot", "apply", "bed", "one")
+    disk.write_bytes(b"and another")
+    bed("resume", "bed")
+    assert bed.sh("bed", "cat /root/word /dev/shm/word").out == "before\nkept"
+    bed("snapshot", "delete", "bed", "one")
+
+
+def layers(cove, name):
+    directory = cove.home / name / "layers"
+    return sorted(directory.iterdir()) if directory.exists() else []
+
+
+def test_the_chain_of_layers_does_not_grow(bed):
+    """Each suspend makes a layer, and each resume merges it; all that was written is there."""
+    before, sums = len(layers(bed, "bed")), []
+    write = "head -c 1M /dev/urandom >/root/step{0}; sync; echo {0} >/dev/shm/step; md5sum </root/step{0}"
+    for step in range(5):
+        sums.append(bed.sh("bed", write.format(step)).out)
+        bed("suspend", "bed")
+        assert len(layers(bed, "bed")) == before + 1
+        bed("resume", "bed")
+        eventually(lambda: len(layers(bed, "bed")) == before, 30, "the layer to be merged")
+        assert bed.sh("bed", "cat /dev/shm/step").out == str(step)
+    sums.append(bed.sh("bed", write.format("last")).out)
+    bed("clone", "bed", "copy")
+    bed("start", "--cold", "copy")
+    for name in ("bed", "copy"):
+        assert bed.sh(name, "for file in /root/step*; do md5sum <$file; done").out.split("\n") == sums
+
+
+def test_shared_layers_are_not_merged(bed):
+    before = len(layers(bed, "bed"))
+    bed.sh("bed", "echo first >/root/word; sync; echo first >/dev/shm/word")
+    bed("suspend", "bed")
+    bed("snapshot", "create", "bed", "first")
+    bed("clone", "bed", "copy")
+    shared = layers(bed, "bed")[-1]
+    whole = shared.read_bytes()
+    for word in ("second", "third"):
+        bed("resume", "bed")
+        bed.sh("bed", f"echo {word} >/root/word; sync; echo {word} >/dev/shm/word")
+        assert len(layers(bed, "bed")) == before + 1
+        bed("suspend", "bed")
+    assert shared.read_bytes() == whole
+    bed("resume", "copy")
+    assert bed.sh("copy", "cat /root/word /dev/shm/word").out == "first\nfirst"
+    bed("resume", "bed")
+    assert bed.sh("bed", "cat /root/word /dev/shm/word").out == "third\nthird"
+    bed("snapshot", "apply", "--force", "bed", "first")
+    bed("resume", "bed")
+    assert bed.sh("bed", "cat /root/word /dev/shm/word").out == "first\nfirst"
+    bed("snapshot", "delete", "bed", "first")
+
+
 @pytest.mark.parametrize("victim", ["daemon", "supervisor"])
 def test_killed_while_a_snapshot_is_made(bed, victim, pytestconfig):
     """There is the snapshot or there is none; what was there before, and the instance, are what they were."""
@@ -358,9 +478,15 @@ def test_a_full_disk_is_no_harm(small_disk_with_image):
         assert cove.sh("tight", "echo alive").out == "alive"
     assert cove.instances() == ["tight"] and cove.json("snapshot", "list", "tight") == []
     ballast.unlink()
+    cove.sh("tight", "echo kept >/dev/shm/word")
     cove("suspend", "tight")
-    cove("resume", "tight")
-    assert cove.sh("tight", "echo alive").out == "alive"
+    ballast = fill(cove, 1 << 20)  # for the empty disk, and hardly for what is written next
+    client = cove.popen("resume", "tight")
+    cove.wait_state("tight", "ready", "paused")
+    ballast.unlink()
+    client.communicate(timeout=BOOT)
+    assert client.returncode == 0
+    assert cove.sh("tight", "cat /dev/shm/word; head -c 8M /dev/zero >/root/more; sync && echo alive").out == "kept\nalive"
 
 
 def test_help_says_what_is_lost(bed):

@@ -61,6 +61,10 @@ class Machine {
   // Of a machine that is paused: the disk becomes the uppermost layer, and what is written from now on goes
   // to `disk`, an empty qcow2.
   virtual kj::Promise<void> continueOn(Fd disk) = 0;
+  // Of a machine that is paused and has the disk that it began with: what that holds goes into the uppermost
+  // layer, `layer`, O_RDWR, which is the disk from then on. Returns why not, where nothing has changed. An
+  // Error: nobody knows which of them it would write to, so it must not go on.
+  virtual kj::Promise<std::string> mergeDown(Fd layer) = 0;
   virtual kj::Promise<void> restart() = 0;
   virtual kj::Promise<void> pressPowerButton() = 0;
   virtual kj::Promise<void> quit() = 0;

@@ -17,6 +17,7 @@ namespace cove {
 
 namespace {
 constexpr auto kMoveLimit = 60 * kj::SECONDS;      // some 500 KB; it needs 15 ms
+constexpr auto kMergeLimit = 60 * kj::SECONDS;     // what is written in half a second; it needs 5 ms
 constexpr unsigned kLaterDiskSets = 1000;          // beyond those of its command line
 constexpr auto kGreetingLimit = 20 * kj::SECONDS;  // a loaded host; QEMU needs 40 ms
 
@@ -47,10 +48,11 @@ class QemuMachine final : public Machine {
  public:
   // `socket`: that of `control`, for descriptors.
   QemuMachine(kj::UnixEventPort& port, Child child, kj::Own<kj::AsyncIoStream> control, Fd socket,
-              bool ephemeral, MachineEventHandler onEvent)
+              bool ephemeral, size_t layers, MachineEventHandler onEvent)
       : child_(std::move(child)),
         socket_(std::move(socket)),
         ephemeral_(ephemeral),
+        layers_(layers),
         timer_(port.getTimer()),
         process_(child_.id()),
         pidfd_(child_.pidfd().duplicate()),
@@ -58,6 +60,7 @@ class QemuMachine final : public Machine {
         qmp_(kj::mv(control), port.getTimer(), [this, handler = std::move(onEvent)](const QmpMessage& m) {
           if (m.name == "RESET") return resetSeen();
           if (m.name == "MIGRATION") return migrationSeen(m);
+          if (m.name == "BLOCK_JOB_READY" || m.name == "BLOCK_JOB_COMPLETED") return jobSeen(m);
           if (auto event = machineEvent(m)) handler(std::move(*event));
         }) {}
 
@@ -69,6 +72,7 @@ class QemuMachine final : public Machine {
   kj::Promise<void> pause() override { return run("stop"); }
   kj::Promise<void> save(Fd devices) override { return saveNow(std::move(devices)); }
   kj::Promise<void> continueOn(Fd disk) override { return stackDisk(std::move(disk)); }
+  kj::Promise<std::string> mergeDown(Fd layer) override { return merge(std::move(layer)); }
   kj::Promise<void> pressPowerButton() override { return run("system_powerdown"); }
   kj::Promise<void> quit() override { return run("quit"); }
   void kill() override { sendSignal(pidfd_, SIGKILL); }
@@ -101,10 +105,11 @@ class QemuMachine final : public Machine {
     auto migrated = kj::newPromiseAndFulfiller<void>();
     migrated_ = kj::mv(migrated.fulfiller);
     co_await qmp_.execute(command, str(R"({"uri":")", uri, R"("})"));
-    kj::Promise<void> late = timer_.afterDelay(kMoveLimit).then([] {
-      kj::throwFatalException(toKj(Error("QEMU does not move the machine's state")));
-    });
-    co_await migrated.promise.exclusiveJoin(qmp_.onEnd()).exclusiveJoin(kj::mv(late));
+    co_await within(kMoveLimit, "QEMU does not move the machine's state", kj::mv(migrated.promise));
+  }
+  kj::Promise<void> within(kj::Duration limit, const char* late, kj::Promise<void> promise) {
+    auto tooLate = timer_.afterDelay(limit).then([late] { kj::throwFatalException(toKj(Error(late))); });
+    return promise.exclusiveJoin(qmp_.onEnd()).exclusiveJoin(kj::mv(tooLate));
   }
   co::Co<void> stackDisk(Fd disk) {
     std::string set = std::to_string(kLaterDiskSets + disks_), node = str("disk", ++disks_);
@@ -128,6 +133,49 @@ class QemuMachine final : public Machine {
     co_await qmp_.execute("blockdev-snapshot", step.dump());
     top_ = node;
   }
+  // QEMU's active commit: all of it is below before "ready", and the machine, which stands still, writes no
+  // more. "job-complete" then makes the layer the disk.
+  co::Co<std::string> merge(Fd layer) {
+    std::string below = qemuLayerNode(layers_ - 1), why;
+    auto ready = nextOfJob();
+    try {
+      sendWith(socket_, " ", layer);
+      co_await qmp_.execute("add-fd", str(R"({"fdset-id":)", qemuLayerSet(layers_ - 1), "}"));
+      nlohmann::json job = {{"job-id", "merge"}, {"device", top_}, {"base-node", below}};
+      co_await qmp_.execute("block-commit", job.dump());
+    } catch (...) {
+      why = currentError().message();
+    }
+    if (!why.empty()) co_return why;
+    co_await kj::mv(ready);
+    if (!jobError_.empty()) co_return jobError_;
+    auto completed = nextOfJob();
+    co_await qmp_.execute("job-complete", R"({"id":"merge"})");
+    co_await kj::mv(completed);
+    if (!jobError_.empty()) co_return jobError_;
+    co_await removeNode(top_);
+    co_await removeNode(top_ + "-file");
+    top_ = below;
+    co_return why;
+  }
+  // One that stays is open still, and nothing reads it.
+  co::Co<void> removeNode(std::string node) {
+    nlohmann::json arguments = {{"node-name", node}};
+    kj::Promise<void> removed = qmp_.execute("blockdev-del", arguments.dump()).ignoreResult();
+    co_await removed.catch_([](kj::Exception&&) {});
+  }
+  kj::Promise<void> nextOfJob() {
+    auto next = kj::newPromiseAndFulfiller<void>();
+    job_ = kj::mv(next.fulfiller);
+    return within(kMergeLimit, "QEMU does not merge the disk", kj::mv(next.promise));
+  }
+  void jobSeen(const QmpMessage& message) {
+    nlohmann::json data = nlohmann::json::parse(message.data);
+    auto error = data.find("error");
+    bool failed = error != data.end() && error->is_string();
+    jobError_ = failed ? escapeForTerminal(error->get<std::string>()) : std::string();
+    if (job_.get() != nullptr) job_->fulfill();
+  }
   void migrationSeen(const QmpMessage& message) {
     if (migrated_.get() == nullptr) return;
     nlohmann::json data = nlohmann::json::parse(message.data);
@@ -145,13 +193,15 @@ class QemuMachine final : public Machine {
   Child child_;
   Fd socket_;
   bool ephemeral_;
+  size_t layers_;
   std::string top_ = kQemuDiskNode;
   unsigned disks_ = 0;
   kj::Timer& timer_;
   ProcessId process_;
   Fd pidfd_;  // outlives the child's, which closes with it
   kj::ForkedPromise<Ended> ended_;
-  kj::Own<kj::PromiseFulfiller<void>> reset_, migrated_;
+  kj::Own<kj::PromiseFulfiller<void>> reset_, migrated_, job_;
+  std::string jobError_;
   Qmp qmp_;
   std::string version_;
 };
@@ -188,9 +238,10 @@ co::Co<kj::Own<Machine>> startNow(kj::LowLevelAsyncIoProvider& io, kj::UnixEvent
   auto stream = io.wrapSocketFd(ours.release(), kj::LowLevelAsyncIoProvider::TAKE_OWNERSHIP |
                                                     kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC);
   bool saved = static_cast<bool>(spec.devices), ephemeral = spec.ephemeral;
+  size_t layers = spec.layers.size();
   Child child = launch(spec, std::move(theirs));
   auto machine = kj::heap<QemuMachine>(port, std::move(child), kj::mv(stream), std::move(socket), ephemeral,
-                                       std::move(onEvent));
+                                       layers, std::move(onEvent));
   co_await machine->greet();
   if (saved) co_await machine->load();
   co_return kj::mv(machine);

@@ -8,7 +8,8 @@
 namespace cove {
 
 namespace {
-constexpr int kDiskSet = 1, kBackingSet = 2, kLayerSets = 3;
+constexpr int kDiskSet = 1, kBackingSet = 2;
+constexpr size_t kLayerSets = 3;  // and those that follow
 // Translated code, MiB: QEMU's default is 1 GiB, filled at boot and kept. Booting Debian costs 20 s of
 // processor time with 64 (all of them are used), 24 with 32 and 43 with 16, when everything is translated
 // again and again.
@@ -49,13 +50,17 @@ void addDisk(std::vector<std::string>& argv, const MachineSpec& spec) {
        "-blockdev", "driver=raw,node-name=backing,read-only=on,file=backing-file"});
   std::string below = "backing";
   for (size_t i = 0; i < spec.layers.size(); ++i) {
-    std::string layer = str("layer", i);
-    argv.insert(argv.end(), {"-add-fd", str("fd=", kQemuLayers + i, ",set=", kLayerSets + i), "-blockdev",
-                             str("driver=file,node-name=", layer,
-                                 "-file,read-only=on,locking=off,filename=/dev/fdset/", kLayerSets + i),
-                             "-blockdev",
-                             str("driver=qcow2,node-name=", layer, ",read-only=on,file=", layer,
-                                 "-file,backing=", below)});
+    std::string layer = qemuLayerNode(i);
+    size_t set = qemuLayerSet(i);
+    // The file is opened for writing where the layer becomes the disk (mergeDown), if a descriptor for that
+    // is in its set.
+    argv.insert(argv.end(),
+                {"-add-fd", str("fd=", kQemuLayers + i, ",set=", set), "-blockdev",
+                 str("driver=file,node-name=", layer,
+                     "-file,auto-read-only=on,discard=unmap,locking=off,filename=/dev/fdset/", set),
+                 "-blockdev",
+                 str("driver=qcow2,node-name=", layer, ",read-only=on,discard=unmap,file=", layer,
+                     "-file,backing=", below)});
     below = layer;
   }
   argv.insert(
@@ -89,6 +94,9 @@ void addMemory(std::vector<std::string>& argv, const MachineSpec& spec) {
   if (spec.devices) argv.insert(argv.end(), {"-S", "-incoming", "defer"});
 }
 }  // namespace
+
+std::string qemuLayerNode(size_t index) { return str("layer", index); }
+size_t qemuLayerSet(size_t index) { return kLayerSets + index; }
 
 std::vector<std::string> qemuCommand(const MachineSpec& spec) {
   std::vector<std::string> argv = {

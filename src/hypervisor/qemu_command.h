@@ -13,6 +13,9 @@ inline constexpr int kQemuControl = 3, kQemuConsole = 4, kQemuAgent = 5, kQemuFr
                      kQemuBacking = 8, kQemuMemory = 9, kQemuDevices = 10, kQemuKernel = 11, kQemuInitrd = 12,
                      kQemuLayers = 13;  // and those that follow
 inline constexpr const char* kQemuDiskNode = "disk";
+// Of layer `index`: its node, and the set of its descriptors.
+std::string qemuLayerNode(size_t index);
+size_t qemuLayerSet(size_t index);
 
 std::vector<std::string> qemuCommand(const MachineSpec& spec);
 // What of the host QEMU must see: itself, its libraries and its firmware. No shell, no other program of

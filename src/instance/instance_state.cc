@@ -22,7 +22,6 @@ constexpr const char* kDescription = "snapshot.json";
 constexpr const char* kApplyPrefix = ".apply-";
 constexpr const char* kOldLayers = "layers.old";
 constexpr size_t kLargestDescription = 4096;
-constexpr off_t kLargestEmptyDisk = 1 << 20;
 
 Fd openDirectory(const Fd& dir, const std::string& path) {
   return openBeneath(dir, path, O_RDONLY | O_DIRECTORY);
@@ -36,13 +35,6 @@ void move(const Fd& from, const std::string& name, const Fd& to, const std::stri
 
 void removeFile(const Fd& dir, const char* name) {
   if (::unlinkat(dir.get(), name, 0) < 0 && errno != ENOENT) throw sysError("remove", name);
-}
-
-// A disk that was never written is, byte for byte, what the next one is.
-bool holdsNothing(const Fd& dir, const Fd& stage) {
-  Fd disk = openBeneath(dir, kDiskName, O_RDONLY), next = openBeneath(stage, kDiskName, O_RDONLY);
-  if (statOf(disk).st_size != statOf(next).st_size || statOf(disk).st_size > kLargestEmptyDisk) return false;
-  return readAll(disk, kLargestEmptyDisk, kDiskName) == readAll(next, kLargestEmptyDisk, kDiskName);
 }
 
 // Its writer may have been taken over by a guest: nothing is believed of it but its contents.
@@ -83,10 +75,15 @@ Snapshot readSnapshot(const Fd& snapshots, const std::string& name) {
 
 bool isSuspended(const Fd& dir) { return isThere(dir, kSuspendedName); }
 
+void forgetSuspended(const Fd& dir) {
+  emptyDisk(dir);
+  forgetState(dir);
+}
+
 StateSalt suspendedSalt(const Fd& dir) { return readSalt(openState(dir)); }
 
 void copyState(const Fd& dir, const Fd& stage) {
-  if (!holdsNothing(dir, stage)) freezeDisk(dir, stage);
+  if (!isSuspended(dir) && !holdsNothing(dir)) freezeDisk(dir);
   protectLayers(dir);
   linkState(dir, stage);
 }

@@ -1,5 +1,6 @@
 // What an instance is while nothing runs of it: its disk (machine/disk_layers.h), and its memory where it is
-// suspended (machine/state_file.h); and copies of that.
+// suspended (machine/state_file.h); and copies of that. With its memory belong the layers alone: what is in
+// the disk of one that is suspended was written by a resume that came to nothing.
 //
 //   snapshots/NAME/     layers, suspended, snapshot.json: hard links, for ever as they are
 //   snapshots/.new-ID/  one that is being made
@@ -17,10 +18,12 @@
 namespace cove {
 
 bool isSuspended(const Fd& dir);
+// It is so no more, and has an empty disk.
+void forgetSuspended(const Fd& dir);
 StateSalt suspendedSalt(const Fd& dir);
 
-// `stage`, a directory of the instance's with an empty disk, gets what the instance is: its disk becomes a
-// layer of both, unless it holds nothing, and that of the stage its disk.
+// `stage`, a directory, gets what the instance is: its disk, unless it holds nothing that counts, becomes a
+// layer of both.
 void copyState(const Fd& dir, const Fd& stage);
 // `to` gets what is in `from`, a snapshot's or a stage. What a supervisor may have open for writing still is
 // copied where `own`.

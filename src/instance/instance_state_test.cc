@@ -15,13 +15,20 @@ namespace {
 
 class InstanceState : public testing::Test {
  protected:
-  InstanceState() : root_(::mkdtemp(name_)), dir_(make("instance")) { put("disk", "first"); }
+  InstanceState() : root_(::mkdtemp(name_)), dir_(make("instance")) {
+    put("disk", "first");
+    put("disk.empty", "");
+  }
   ~InstanceState() noexcept override { std::filesystem::remove_all(root_); }
   Fd make(const std::string& name) {
     std::filesystem::create_directory(root_ + "/" + name);
     return openFile(root_ + "/" + name, O_RDONLY | O_DIRECTORY);
   }
   void put(const std::string& name, const std::string& text) { writeFileAtomic(dir_, name, text, 0600); }
+  void suspend() {
+    freezeDisk(dir_);
+    put(kSuspendedName, "memory");
+  }
   static std::string get(const Fd& dir, const std::string& name) {
     return readAll(openBeneath(dir, name, O_RDONLY), 100, name);
   }
@@ -57,16 +64,31 @@ class InstanceState : public testing::Test {
 };
 
 TEST_F(InstanceState, ACopySharesWhatWasWritten) {
-  put(kSuspendedName, "memory");
   Fd copy = openStage(makeSnapshotStage(dir_));
   copyState(dir_, copy);
   EXPECT_EQ(get(copy, "layers/0001"), "first");
-  EXPECT_EQ(get(copy, kSuspendedName), "memory");
   EXPECT_EQ(get(dir_, "disk"), "");
   // Nothing was written since: the same layers, and none of nothing.
   Fd second = openStage(makeSnapshotStage(dir_));
   copyState(dir_, second);
   EXPECT_EQ(entriesOf(openBeneath(second, "layers", O_RDONLY | O_DIRECTORY)).size(), 1U);
+  EXPECT_EQ(layers(), "first ");
+}
+
+// What is in its disk is of a resume that came to nothing.
+TEST_F(InstanceState, WithItsMemoryBelongTheLayersAlone) {
+  suspend();
+  put("disk", "of a failed resume");
+  Fd copy = openStage(makeSnapshotStage(dir_));
+  copyState(dir_, copy);
+  EXPECT_EQ(get(copy, kSuspendedName), "memory");
+  EXPECT_EQ(layers(), "first ");
+  std::string all;
+  for (const Fd& layer : openLayers(copy)) all += readAll(layer, 100, "a layer") + " ";
+  EXPECT_EQ(all, "first ");
+  forgetSuspended(dir_);
+  EXPECT_FALSE(isSuspended(dir_));
+  EXPECT_EQ(get(dir_, "disk"), "");
   EXPECT_EQ(layers(), "first ");
 }
 
@@ -118,7 +140,7 @@ TEST_F(InstanceState, ANameIsTakenOnce) {
 }
 
 TEST_F(InstanceState, BecomesWhatItWas) {
-  put(kSuspendedName, "memory");
+  suspend();
   snapshot("one", 1);
   forgetState(dir_);
   put("disk", "second");
@@ -139,13 +161,11 @@ TEST_F(InstanceState, BecomesWhatItWas) {
 
 // Killed after any number of its steps, and done again.
 TEST_F(InstanceState, BecomesWhatItWasWheneverItIsKilled) {
-  put(kSuspendedName, "memory");
+  suspend();
   snapshot("one", 1);
   for (int killed = 0; killed <= 4; ++killed) {
     put("disk", "written");
-    Fd next = make("next");
-    writeFileAtomic(next, "disk", "", 0600);
-    freezeDisk(dir_, next);
+    freezeDisk(dir_);
     put("disk", "more");
     put(kSuspendedName, "other memory");
     std::string stage = prepare("one");

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "base/uuid.h"
+#include "machine/disk_layers.h"
 
 namespace cove {
 
@@ -182,8 +183,7 @@ co::Co<void> Instances::start(std::string name, bool cold) {
   co_await settle(name);
   InstanceRecord record = records_.get(name);
   if (find(record) != nullptr) co_return;
-  Beginning beginning = beginningOf(record, cold);
-  co_await launch(std::move(record), beginning);
+  co_await startMachine(std::move(record), cold);
 }
 
 co::Co<rpc::Socket::Client> Instances::connect(std::string name) {
@@ -294,9 +294,7 @@ void Instances::describe(const InstanceRecord& record, rpc::InstanceInfo::Builde
   info.setAccelerator(record.accelerator);
   info.setOperation(activity_.of(record.name()));
   info.setWaiting(pool_.holds(record.id));
-  struct stat st;
-  if (::fstatat(state_.fd.get(), (record.name() + "/disk").c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0)
-    info.setDiskUsed(static_cast<uint64_t>(st.st_blocks) * 512);
+  info.setDiskUsed(usedByDisk(state_.fd, record.name()));
 
   VmState state;
   auto machine = machines_.find(record.id);

@@ -107,6 +107,8 @@ class Instances {
 
   // instances_machines.cc
   co::Co<void> launch(InstanceRecord record, Beginning beginning);
+  co::Co<void> launchNow(InstanceRecord record, Beginning beginning);
+  co::Co<void> startMachine(InstanceRecord record, bool cold);
   co::Co<kj::Maybe<rpc::Socket::Client>> beginFromSaved(InstanceRecord record, SavedMachines::Found found,
                                                         bool waits, image::ProgressCallback progress);
   co::Co<kj::Maybe<rpc::Socket::Client>> tryToBegin(InstanceRecord record, SavedMachines::Found found,
@@ -118,7 +120,8 @@ class Instances {
   bool adopt(const InstanceRecord& record);
   void watch(const InstanceRecord& record, std::unique_ptr<SupervisorLink> link);
   co::Co<void> follow(std::string id);
-  Beginning beginningOf(const InstanceRecord& record, bool cold) const;
+  co::Co<Beginning> beginningOf(InstanceRecord record, bool cold);
+  co::Co<void> makeEmptyDisk(InstanceRecord record);
   co::Co<void> saveLike(InstanceRecord record);
   void recordEnd(const InstanceRecord& record, const VmState& last);
   void onStatus(const std::string& id, const VmState& state);

@@ -3,6 +3,7 @@
 #include <kj/timer.h>
 #include <unistd.h>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/paths.h"
 #include "base/text.h"
@@ -94,20 +95,44 @@ co::Co<kj::Maybe<rpc::Socket::Client>> Instances::tryToBegin(InstanceRecord reco
   co_return nullptr;
 }
 
-Beginning Instances::beginningOf(const InstanceRecord& record, bool cold) const {
+co::Co<Beginning> Instances::beginningOf(InstanceRecord record, bool cold) {
   Beginning beginning;
   Fd dir = operations_.openDir(record.name());
   requireWhole(dir);
-  if (!isSuspended(dir)) return beginning;
-  if (cold)
-    forgetState(dir);
-  else
-    beginning.key = stateKeyOf(suspendedSalt(dir));
-  return beginning;
+  if (!isSuspended(dir)) co_return beginning;
+  if (!cold) beginning.key = stateKeyOf(suspendedSalt(dir));
+  co_await makeEmptyDisk(record);
+  std::function<void()> forget = [&] { forgetSuspended(dir); };
+  if (cold) co_await runForked(io_.unixEventPort, "forget the state of " + record.name(), forget);
+  co_return beginning;
+}
+
+// For its supervisor, and once.
+co::Co<void> Instances::makeEmptyDisk(InstanceRecord record) {
+  Fd dir = operations_.openDir(record.name());
+  if (isThere(dir, kEmptyDiskName)) co_return;
+  std::string next = str(kEmptyDiskName, ".next");
+  co_await makeDisk(io_.unixEventPort, dir.duplicate(), next, record.spec.diskBytes);
+  std::function<void()> place = [&] {
+    check(::fsync(openBeneath(dir, next, O_RDONLY).get()), "flush", next);
+    check(::renameat(dir.get(), next.c_str(), dir.get(), kEmptyDiskName), "make", kEmptyDiskName);
+    check(::fsync(dir.get()), "flush", "the directory");
+  };
+  co_await runForked(io_.unixEventPort, "make an empty disk for " + record.name(), place);
 }
 
 co::Co<void> Instances::launch(InstanceRecord record, Beginning beginning) {
   auto entry = activity_.begin("starting", record.name());
+  co_await launchNow(std::move(record), kj::mv(beginning));
+}
+
+co::Co<void> Instances::startMachine(InstanceRecord record, bool cold) {
+  auto entry = activity_.begin("starting", record.name());
+  Beginning beginning = co_await beginningOf(record, cold);
+  co_await launchNow(std::move(record), kj::mv(beginning));
+}
+
+co::Co<void> Instances::launchNow(InstanceRecord record, Beginning beginning) {
   auto image = images_.get(record.image);
   if (!image) throw Error(str("cannot start ", record.name(), ": its image ", record.image, " is missing"));
   Launched launched = co_await launchInstance(io_.unixEventPort, state_.fd, record, *image,

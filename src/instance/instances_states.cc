@@ -41,9 +41,16 @@ co::Co<void> Instances::suspend(std::string name) {
 }
 
 co::Co<void> Instances::suspendMachine(InstanceRecord record) {
-  Machine& machine = *find(record);
-  auto ended = machine.ended.addBranch();
-  auto request = machine.link->supervisor().suspendRequest();
+  Fd dir = operations_.openDir(record.name());
+  co_await makeEmptyDisk(record);
+  if (Machine* machine = find(record)) co_await machine->link->refresh();
+  Machine* machine = find(record);
+  if (machine == nullptr) throw Error(str("cannot suspend ", record.name(), ": its machine has ended"));
+  if (isSuspended(dir) && !machine->link->state().leaving())
+    throw Error(str("cannot suspend ", record.name(), ": it is resuming"))
+        .hint("Wait until it is ready:\n  cove list");
+  auto ended = machine->ended.addBranch();
+  auto request = machine->link->supervisor().suspendRequest();
   request.setKey(handOver(packKey(newStateKey())));
   std::string problem, hint;
   try {
@@ -54,7 +61,7 @@ co::Co<void> Instances::suspendMachine(InstanceRecord record) {
     hint = error.hint();
   }
   // Its state is there: whatever became of the answer, the machine ends.
-  if (isSuspended(operations_.openDir(record.name()))) {
+  if (isSuspended(dir)) {
     co_await ended;
     co_return;
   }
@@ -65,8 +72,7 @@ co::Co<void> Instances::suspendMachine(InstanceRecord record) {
 co::Co<void> Instances::copyTo(InstanceRecord record, std::string stage) {
   Fd dir = operations_.openDir(record.name());
   requireWhole(dir);
-  co_await makeDisk(io_.unixEventPort, openBeneath(dir, stage, O_RDONLY | O_DIRECTORY), kDiskName,
-                    record.spec.diskBytes);
+  co_await makeEmptyDisk(record);
   Machine* machine = find(record);
   if (machine == nullptr) {
     std::function<void()> copy = [&] { copyState(dir, openBeneath(dir, stage, O_RDONLY | O_DIRECTORY)); };

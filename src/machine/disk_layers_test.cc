@@ -14,9 +14,7 @@ namespace {
 
 class DiskLayers : public testing::Test {
  protected:
-  DiskLayers() : root_(::mkdtemp(name_)), dir_(make("instance")), stage_(make("stage")) {
-    put(dir_, kDiskName, "first");
-  }
+  DiskLayers() : root_(::mkdtemp(name_)), dir_(make("instance")) { put(dir_, kDiskName, "first"); }
   ~DiskLayers() noexcept override { std::filesystem::remove_all(root_); }
   Fd make(const std::string& name) {
     std::filesystem::create_directory(root_ + "/" + name);
@@ -26,8 +24,11 @@ class DiskLayers : public testing::Test {
     writeFileAtomic(dir, name, text, 0600);
   }
   void freeze(const std::string& next) {
-    put(stage_, kDiskName, next);
-    freezeDisk(dir_, stage_);
+    put(dir_, kEmptyDiskName, next);
+    freezeDisk(dir_);
+  }
+  static void write(const Fd& file, const std::string& text) {
+    ASSERT_EQ(::pwrite(file.get(), text.data(), text.size(), 0), static_cast<ssize_t>(text.size()));
   }
   static std::string disk(const Fd& dir) {
     return readAll(openBeneath(dir, kDiskName, O_RDONLY), 100, "disk");
@@ -40,7 +41,7 @@ class DiskLayers : public testing::Test {
 
   char name_[32] = "/tmp/cove-layers-XXXXXX";
   std::string root_;
-  Fd dir_, stage_;
+  Fd dir_;
 };
 
 TEST_F(DiskLayers, GrowByEachFreeze) {
@@ -80,10 +81,51 @@ TEST_F(DiskLayers, ASecondFreezeReplacesTheFirst) {
   EXPECT_EQ(disk(dir_), "second");
 }
 
-TEST_F(DiskLayers, WithoutANextDiskNothingChanges) {
-  EXPECT_THROW(freezeDisk(dir_, stage_), Error);
+TEST_F(DiskLayers, WithoutAnEmptyDiskNothingChanges) {
+  EXPECT_THROW(freezeDisk(dir_), Error);
   EXPECT_EQ(disk(dir_), "first");
   EXPECT_EQ(layers(dir_), "");
+}
+
+TEST_F(DiskLayers, AnEmptyDiskIsAFileOfItsOwn) {
+  freeze("empty");
+  EXPECT_TRUE(holdsNothing(dir_));
+  write(openBeneath(dir_, kDiskName, O_RDWR), "EMPTY");
+  EXPECT_FALSE(holdsNothing(dir_));
+  put(dir_, "disk.next", "half of one");  // of one that was killed
+  emptyDisk(dir_);
+  EXPECT_EQ(disk(dir_), "empty");
+  EXPECT_TRUE(holdsNothing(dir_));
+  EXPECT_EQ(layers(dir_), "first ");
+}
+
+TEST_F(DiskLayers, AThawedLayerIsTheDiskAgain) {
+  freeze("second");
+  freeze("third");
+  write(openOwnLayer(dir_), "merged");
+  EXPECT_EQ(layers(dir_), "first merged ");
+  thawDisk(dir_);
+  EXPECT_EQ(disk(dir_), "merged");
+  EXPECT_EQ(layers(dir_), "first ");
+  thawDisk(dir_);
+  EXPECT_EQ(disk(dir_), "first");
+  EXPECT_EQ(layers(dir_), "");
+  freeze("fourth");
+  EXPECT_EQ(layers(dir_), "first ");
+}
+
+TEST_F(DiskLayers, WhatOthersHaveOrHadIsNotToBeWritten) {
+  EXPECT_FALSE(openOwnLayer(dir_));
+  freeze("second");
+  EXPECT_TRUE(openOwnLayer(dir_));
+  Fd copy = make("copy");
+  linkLayers(dir_, copy);
+  EXPECT_FALSE(openOwnLayer(dir_));
+  EXPECT_FALSE(openOwnLayer(copy));
+  freeze("third");
+  EXPECT_TRUE(openOwnLayer(dir_));
+  protectLayers(dir_);
+  EXPECT_FALSE(openOwnLayer(dir_));
 }
 
 TEST_F(DiskLayers, AreBounded) {
@@ -96,6 +138,10 @@ TEST_F(DiskLayers, AreBounded) {
   }
   EXPECT_EQ(openLayers(dir_).size(), kMostLayers);
   EXPECT_EQ(disk(dir_), std::to_string(kMostLayers - 1));
+  // One that is suspended has another.
+  freezeDisk(dir_, kMostLayers + 1);
+  EXPECT_EQ(openLayers(dir_).size(), kMostLayers + 1);
+  EXPECT_THROW(freezeDisk(dir_, kMostLayers + 1), Error);
 }
 
 TEST_F(DiskLayers, AreForReadingOnly) {

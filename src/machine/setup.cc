@@ -90,6 +90,8 @@ MachineSpec openMachine(VmSetup& setup, const Fd& agentProgram) {
   spec.kernelArguments =
       cove::str(kernelCommandLine(spec.accelerator, saved), " ", setup.config.getKernelArguments());
   if (std::string id = setup.config.getId(); !id.empty()) spec.kernelArguments += " cove.id=" + id;
+  // That of an earlier resume, which came to nothing, may have been written.
+  if (setup.config.getResume()) emptyDisk(setup.instanceDir);
   spec.disk = openBeneath(setup.instanceDir, kDiskName, O_RDWR);
   spec.backing = openBeneath(setup.imageDir, "root.img", O_RDONLY);
   if (setup.config.getFromSaved() != setup.from.has_value())

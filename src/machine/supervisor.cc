@@ -37,7 +37,8 @@ Supervisor::Supervisor(kj::LowLevelAsyncIoProvider& io, kj::UnixEventPort& port,
       limits_(limits),
       events_(setup_.instanceDir),
       status_([this](const MachineStatus& status) { events_.write(status); }),
-      ephemeral_(setup_.config.getEphemeral()) {
+      ephemeral_(setup_.config.getEphemeral()),
+      resuming_(setup_.config.getResume()) {
   auto end = kj::newPromiseAndFulfiller<void>();
   end_ = kj::mv(end.fulfiller);
   whenEnded_ = end.promise.fork();
@@ -91,8 +92,6 @@ co::Co<void> Supervisor::runMachine() {
   status_.change([this](MachineStatus& s) { s.qemuPid = machine_->process().pid; });
   if (phase_ == State::STOPPING) machine_->kill();  // stopped before it began
   startSession(std::move(agentOurs));
-  // Its disk is another one from now on, so that nothing may begin there again.
-  if (setup_.config.getResume()) forgetState(setup_.instanceDir);
   if (standing) co_await machine_->resume();
   inBackground(followClock(), "following the host's clock");
   inBackground(watchStart(), "watching the start");
@@ -115,6 +114,7 @@ void Supervisor::startNetwork(Fd frames) {
 void Supervisor::startSession(Fd agentPort) {
   AgentSession::Events events;
   events.up = [this] {
+    arrive();
     if (phase_ == State::STARTING) setPhase(State::UP);
     status_.change([](MachineStatus& s) { ++s.agentEpoch; });
   };
@@ -163,6 +163,9 @@ void Supervisor::onMachine(MachineEvent event) {
   // Nobody would be told, and it is made again soon enough.
   if (setup_.config.getSave() && event.kind != MachineEvent::Kind::kPoweredOff)
     return fail("the machine that was to be saved restarted, or its disk had an error");
+  bool ended = event.kind != MachineEvent::Kind::kDiskFull && event.kind != MachineEvent::Kind::kDiskFailed;
+  if (resuming_ && ended && phase_ != State::STOPPING)
+    return fail("the machine ended, or restarted, before its agent answered");
   switch (event.kind) {
     case MachineEvent::Kind::kPoweredOff:
       setPhase(State::STOPPING);

@@ -75,6 +75,8 @@ class Supervisor {
   co::Co<void> snapshotInOrder(StateKey key, std::string directory);
   co::Co<void> saveState(StateKey key, std::string path);
   co::Co<void> goOn();
+  void arrive();
+  co::Co<void> mergeDisk();
   co::Co<void> warmUp();
   co::Co<void> followClock();
   co::Co<void> watchStart();
@@ -112,8 +114,9 @@ class Supervisor {
   bool ephemeral_;
   unsigned leases_ = 0;
   bool ended_ = false;
+  bool resuming_;  // and may go back to its state
   bool restarting_ = false;
-  bool saving_ = false;
+  bool saving_ = false;  // stands still, or is about to: it is not to go on by itself
   bool suspending_ = false;
   bool suspended_ = false;  // its state is kept
   Fd memory_;               // the machine's, where it can be saved
@@ -125,6 +128,7 @@ class Supervisor {
   kj::Own<Machine> machine_;
   kj::Own<kj::PromiseFulfiller<void>> end_;
   kj::ForkedPromise<void> whenEnded_ = nullptr;
+  kj::ForkedPromise<void> merged_ = kj::Promise<void>(kj::READY_NOW).fork();
   struct Failed : kj::TaskSet::ErrorHandler {
     void taskFailed(kj::Exception&&) override {}  // inBackground() has logged it
   } failed_;

@@ -63,6 +63,7 @@ void Supervisor::requireSavable() const {
 kj::Promise<void> Supervisor::suspend(StateKey key) { return suspendNow(key); }
 
 co::Co<void> Supervisor::suspendNow(StateKey key) {
+  co_await merged_.addBranch();
   requireSavable();
   saving_ = suspending_ = true;
   KJ_DEFER(saving_ = false);
@@ -91,7 +92,10 @@ co::Co<void> Supervisor::suspendInOrder(StateKey key) {
   co_await agent_->standStill();
   co_await machine_->pause();
   co_await saveState(key, kNextStateName);
+  // What the memory needs of the disk is a layer now. Should the rest fail, or not come: an empty disk above
+  // it changes nothing.
   const Fd& dir = setup_.instanceDir;
+  freezeDisk(dir, kMostLayers + 1);
   check(::renameat(dir.get(), kNextStateName, dir.get(), kSuspendedName), "keep", "the machine's state");
   check(::fsync(dir.get()), "flush", "the machine's state");
 }
@@ -101,6 +105,7 @@ kj::Promise<void> Supervisor::snapshot(StateKey key, std::string directory) {
 }
 
 co::Co<void> Supervisor::snapshotNow(StateKey key, std::string directory) {
+  co_await merged_.addBranch();
   requireSavable();
   saving_ = true;
   KJ_DEFER(saving_ = false);
@@ -121,7 +126,7 @@ co::Co<void> Supervisor::snapshotInOrder(StateKey key, std::string directory) {
   co_await machine_->pause();
   // Killed anywhere between here and goOn() the disk is what it was: an empty one above the other changes
   // nothing.
-  freezeDisk(dir, stage);
+  freezeDisk(dir);
   co_await machine_->continueOn(openBeneath(dir, kDiskName, O_RDWR));
   linkLayers(dir, stage);
   co_await saveState(key, str(directory, "/", kSuspendedName));

@@ -4,85 +4,17 @@
 #include <arpa/inet.h>
 #include <csignal>
 #include <gtest/gtest.h>
-#include <kj/async-io.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/error.h"
 #include "base/text.h"
-#include "hypervisor/qemu.h"
-#include "machine/testing/machine_files.h"
-#include "rpc/state_name.h"
+#include "machine/testing/supervisor_fixture.h"
 
 namespace cove {
 namespace {
-using State = rpc::VmState;
-
-SupervisorLimits shortLimits() {
-  SupervisorLimits limits;
-  limits.start = 3 * kj::SECONDS;
-  limits.lease = 1 * kj::SECONDS;
-  limits.powerOff = 2 * kj::SECONDS;
-  limits.quit = 1 * kj::SECONDS;
-  limits.retry = 100 * kj::MILLISECONDS;
-  limits.agent = {2 * kj::SECONDS, 3 * kj::SECONDS};
-  return limits;
-}
-
-class SupervisorTest : public testing::Test {
- protected:
-  ~SupervisorTest() noexcept override {}
-
-  void start(const std::string& mode, bool ephemeral = false, SupervisorLimits limits = shortLimits()) {
-    SupervisorParts parts;
-    parts.startMachine = [this](MachineSpec spec, MachineEventHandler onEvent) {
-      return startQemu(*io_.lowLevelProvider, io_.unixEventPort, std::move(spec), std::move(onEvent));
-    };
-    parts.startNetwork = network_;
-    parts.openAgentProgram = [] { return openFile("/dev/null", O_RDONLY); };
-    parts.started = [] {};
-    supervisor_ =
-        kj::heap<Supervisor>(*io_.lowLevelProvider, io_.unixEventPort,
-                             files_.setup("cove.fake=" + mode, ephemeral), std::move(parts), log_, limits);
-    running_ = supervisor_->run().eagerlyEvaluate(nullptr);
-  }
-  // Waits until it is in `state`; what it became instead is told.
-  void expectState(State state, kj::Duration limit = 15 * kj::SECONDS) {
-    bool late = false;
-    auto timer = io_.provider->getTimer().afterDelay(limit).then([&] { late = true; }).fork();
-    while (supervisor_->status().now().state != state && !late && !supervisor_->status().now().ended())
-      supervisor_->status()
-          .changedSince(supervisor_->status().now().serial)
-          .exclusiveJoin(timer.addBranch())
-          .wait(io_.waitScope);
-    EXPECT_STREQ(stateName(supervisor_->status().now().state), stateName(state)) << reason();
-  }
-  const std::string& reason() { return supervisor_->status().now().reason; }
-  template <typename T>
-  std::string errorOf(kj::Promise<T> promise) {
-    try {
-      promise.wait(io_.waitScope);
-    } catch (...) {
-      return currentError().message();
-    }
-    return "";
-  }
-  void expectGone() {
-    running_.wait(io_.waitScope);
-    EXPECT_EQ(supervisor_->status().now().qemuPid, 0);
-  }
-
-  kj::AsyncIoContext io_ = kj::setupAsyncIo();
-  MachineFiles files_;
-  Log log_{files_.logFile(), "test"};
-  std::function<Child(Fd)> network_;
-  kj::Own<Supervisor> supervisor_;
-  kj::Promise<void> running_ = nullptr;
-};
-
 TEST_F(SupervisorTest, BecomesReadyAndStops) {
   start("good");
   expectState(State::READY);
@@ -258,6 +190,31 @@ TEST_F(SupervisorTest, AKeptMachineOutlivesItsLease) {
   supervisor_->leaseLost();
   io_.provider->getTimer().afterDelay(300 * kj::MILLISECONDS).wait(io_.waitScope);
   expectState(State::READY);
+}
+
+TEST_F(SupervisorTest, TheGuestIsToldWhenTheHostsClockWasSet) {
+  start("good");
+  expectState(State::READY);
+  for (int told = 0; told < 2; ++told) {
+    size_t before = console().size();
+    clock_->fulfill();
+    waitUntil([&] { return console().size() > before; }, "it is told");
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    std::string said = console().substr(before);
+    ASSERT_TRUE(said.starts_with("clock ")) << said;
+    EXPECT_NEAR(std::stod(said.substr(6)) / 1e9, static_cast<double>(now.tv_sec), 5);
+  }
+}
+
+// It is told the time when it answers.
+TEST_F(SupervisorTest, AClockThatIsSetWhileNoAgentAnswersIsNoTrouble) {
+  start("silent");
+  waitUntil([&] { return clock_.get() != nullptr; }, "it listens");
+  clock_->fulfill();
+  waitUntil([&] { return logs("the host's clock was set") && clock_->isWaiting(); }, "it listens again");
+  EXPECT_EQ(supervisor_->status().now().state, State::STARTING);
+  EXPECT_FALSE(logs("setting the guest's clock"));
 }
 
 // Of the network's two processes, killed: the other ends too, none stays as a zombie, and it is said.

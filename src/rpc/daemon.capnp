@@ -38,7 +38,7 @@ struct InstanceInfo {
   image @6 :Text;               # digest
   createdAt @7 :Int64;          # seconds since the epoch
   accelerator @8 :Text;
-  diskUsed @9 :UInt64;          # bytes on the host
+  diskUsed @9 :UInt64;          # bytes on the host, shared with others or not
   operation @10 :Text;          # what is under way, or empty
   waiting @11 :Bool;            # for a `cove run`, which takes it
 }

@@ -61,8 +61,7 @@ interface Supervisor {
   # Saves its state as "suspended" in its directory, encrypted with the key (machine/state_file.h) in that memory
   # file, and ends. An error: it goes on.
   snapshot @5 (key :Socket, directory :Text);
-  # Saves its state and its disk, and goes on: `directory`, below its own, gets "suspended" and "layers", and the empty
-  # "disk" in it becomes the machine's.
+  # Saves its state and its disk, and goes on: `directory`, below its own, gets "suspended" and "layers".
 }
 
 interface Session {

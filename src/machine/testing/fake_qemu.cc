@@ -40,6 +40,7 @@ class Qemu {
 
   co::Co<void> serveControl();
   void onCommand(const nlohmann::json& command);
+  void onResumeCommand(const std::string& name);
   const std::string& mode() const { return mode_; }
   kj::Timer& timer() { return io_.provider->getTimer(); }
   bool stoppedBefore() { return std::exchange(stopped_, true); }
@@ -48,6 +49,7 @@ class Qemu {
   kj::AsyncIoContext& io_;
   std::string mode_;
   bool stopped_ = false;
+  kj::Promise<void> later_ = nullptr;
   Fd control_{kQemuControl}, console_{kQemuConsole};
 };
 
@@ -68,9 +70,32 @@ co::Co<void> Qemu::serveControl() {
 void Qemu::onCommand(const nlohmann::json& command) {
   std::string name = command.at("execute");
   if (mode_ == "qmp-silent" && name != "qmp_capabilities") return;
+  if (mode_ == "resume-vague" && name == "job-complete")
+    return say(
+        nlohmann::json{{"error", {{"class", "GenericError"}, {"desc", "perhaps"}}}, {"id", command.at("id")}}
+            .dump());
   say(nlohmann::json{{"return", nlohmann::json::object()}, {"id", command.at("id")}}.dump());
   if (name == "quit") ::_exit(0);
   if (name == "system_reset") event("RESET", "{}");
+  if (name.starts_with("migrate") && name != "migrate-set-capabilities")
+    event("MIGRATION", R"({"status":"completed"})");
+  if (mode_.starts_with("resume")) onResumeCommand(name);
+}
+
+// What it is told is in the console's log.
+void Qemu::onResumeCommand(const std::string& name) {
+  print(name + "\n");
+  if (name == "block-commit" && mode_ == "resume-full")
+    event("BLOCK_JOB_COMPLETED", R"({"device":"merge","error":"No space left on device"})");
+  else if (name == "block-commit" && mode_ == "resume-slowly")
+    later_ = timer()
+                 .afterDelay(1 * kj::SECONDS)
+                 .then([this] { event("BLOCK_JOB_READY", R"({"device":"merge"})"); })
+                 .eagerlyEvaluate(nullptr);
+  else if (name == "block-commit")
+    event("BLOCK_JOB_READY", R"({"device":"merge"})");
+  if (name == "job-complete") event("BLOCK_JOB_COMPLETED", R"({"device":"merge"})");
+  if (name == "cont" && mode_ == "resume-resets") shutDown("guest-reset");
 }
 
 class FakeAgent final : public rpc::Agent::Server {
@@ -99,6 +124,15 @@ class FakeAgent final : public rpc::Agent::Server {
                     .then([this] { qemu_.shutDown("guest-reset"); })
                     .eagerlyEvaluate(nullptr);
     return qemu_.timer().afterDelay(200 * kj::MILLISECONDS);
+  }
+  kj::Promise<void> standStill(StandStillContext) override {
+    qemu_.print("standStill\n");
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> goOn(GoOnContext) override { return kj::READY_NOW; }
+  kj::Promise<void> setClock(SetClockContext context) override {
+    qemu_.print(str("clock ", context.getParams().getTimeNs(), "\n"));
+    return kj::READY_NOW;
   }
   kj::Promise<void> powerOff(PowerOffContext) override {
     if (qemu_.mode() != "no-poweroff") qemu_.shutDown("guest-shutdown");
@@ -191,7 +225,8 @@ int run(int argc, char** argv) {
     qemu.print("[ 1.0] Kernel panic - not syncing: \x1b[31mno init\r\n[ 1.1] rest\r\n");
     qemu.shutDown("guest-reset");
   }
-  if (mode != "silent" && mode != "panic") serveAgent(io, qemu).wait(io.waitScope);
+  if (mode != "silent" && mode != "panic" && mode != "resume-silent" && mode != "resume-resets")
+    serveAgent(io, qemu).wait(io.waitScope);
   control.wait(io.waitScope);
   return 0;
 }

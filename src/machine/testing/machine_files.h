@@ -12,11 +12,13 @@ class MachineFiles {
   ~MachineFiles();
   const std::string& path() const { return path_; }
   Fd logFile() const;
-  VmSetup setup(const std::string& kernelArguments, bool ephemeral) const;
+  // `resume`: the instance becomes one that is suspended.
+  VmSetup setup(const std::string& kernelArguments, bool ephemeral, bool resume = false) const;
 
   std::string qemu = COVE_FAKE_QEMU;
 
  private:
+  StateKey suspend() const;
   std::string path_;
 };
 

@@ -20,7 +20,8 @@ constexpr std::string_view kResumeHelp = R"(
 Lets a suspended instance go on where it stood, with the time of now. Connections between its own programs are as
 they were, those to others are reset. `cove attach` finds the commands that run in it.
 
-Where that fails before it runs, what was in its memory is kept, and `cove start --cold` boots it without.
+Where that fails, or is killed, before the guest has answered, nothing is lost: it is suspended as it was, and can be
+resumed again. `cove start --cold` boots it without what was in its memory.
 )";
 
 class Suspend final : public Action {
