@@ -19,6 +19,7 @@ KEPT = ("sh", "-c", "echo ready; cat")
 
 LAST = Spec("clones.last", "ms", "`cove run -- sh -c 'echo ready; cat'` until its line, the last tenth of --clones",
             "the first tenth", ("ratio", "<=", 1.3))
+MORE = Spec("clones.more", "ms", "the same when all of them are idle", "the first tenth", ("ratio", "<=", 1.3))
 PSS = Spec("clones.pss", "MB", "PSS of an idle one's QEMU, supervisor and network process", bar=("value", "<=", 55))
 CPU = Spec("clones.idle", "%", f"of a core that these take, over {IDLE} s", bar=("value", "<=", 0.3))
 
@@ -71,7 +72,7 @@ def processes(home):
     return [sum(home.processes_of(name).values(), []) for name in names]
 
 
-@measures(LAST, PSS, CPU)
+@measures(LAST, MORE, PSS, CPU)
 def clones_of_one_saved_machine(bench):
     with bench.home(saved_limit="8G") as home, contextlib.ExitStack() as stack:
         progress("saving a machine…")
@@ -91,11 +92,15 @@ def clones_of_one_saved_machine(bench):
         time.sleep(IDLE)
         took = [seconds_of_processor(pids) - b for pids, b in zip(machines, before)]
         pss = [sum(sizes(pid)["pss"] for pid in pids) for pids in machines]
+        some, more = max(1, round(SOME * len(clones))), []
+        for _ in range(some):
+            with Clone(home, bench.os_name) as clone:
+                more.append(1000 * clone.took)
+                clone.end()
         for clone in clones:
             clone.answer()
         for clone in clones:
             clone.end()
-    some = max(1, round(SOME * len(clones)))
     times, note = [1000 * clone.took for clone in clones], f"{len(clones)} machines"
-    return {LAST.name: Samples(times[-some:], times[:some], note), PSS.name: Samples(pss, note=note),
-            CPU.name: Samples([100 * seconds / IDLE for seconds in took], note=note)}
+    return {LAST.name: Samples(times[-some:], times[:some], note), MORE.name: Samples(more, times[:some], note),
+            PSS.name: Samples(pss, note=note), CPU.name: Samples([100 * seconds / IDLE for seconds in took], note=note)}

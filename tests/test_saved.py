@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from support import OS, SMALL, Cove, await_saved, eventually, link_images, saved_names
+from support import BOOT, OS, SMALL, Cove, await_saved, eventually, link_images, saved_names
 
 # What two machines must not share, a line each; keys are made anew here.
 DRAW = r"""
@@ -89,6 +89,14 @@ def test_streams_signals_and_status_are_those_of_any_run(kept):
     assert kept("run", *SMALL, OS, "--", "cat", input=b"bytes\0\xff").stdout == b"bytes\0\xff"
     assert kept("run", *SMALL, OS, "--", "sh", "-c", "exit 7", check=False).status == 7
     assert kept("run", *SMALL, OS, "--", "sh", "-c", "kill -9 $$", check=False).status == 137
+
+
+@pytest.mark.parametrize("key", ["b", "c"])  # restarts at once; panics, which ends in a restart
+def test_one_that_restarts_ends(kept, key):
+    """It has nothing to boot from."""
+    result = kept("run", *SMALL, OS, "--", "sh", "-c", f"echo {key} >/proc/sysrq-trigger; sleep 1000", check=False)
+    assert result.status == 125 and "the command was lost" in result.err
+    eventually(lambda: kept.instances() == [], BOOT, "the machine to end")
 
 
 def test_other_sizes_are_other_machines(kept):
