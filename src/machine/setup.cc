@@ -1,6 +1,7 @@
 #include "machine/setup.h"
 
 #include <capnp/serialize.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 #include <utility>
 
@@ -32,14 +33,15 @@ void openSaved(SavedMachine saved, MachineSpec& spec) {
   spec.layers.push_back(std::move(saved.disk));
 }
 
-constexpr size_t kLongestKernel = 256 << 20;
-
-void openBootFiles(const VmSetup& setup, const Fd& agentProgram, MachineSpec& spec) {
-  // A copy, which a QEMU that is nobody can open.
-  std::string kernel = readAll(openBeneath(setup.imageDir, "kernel", O_RDONLY), kLongestKernel, "kernel");
-  const std::string_view parts[] = {kernel};
-  spec.kernel = makeSealedMemfd("kernel", parts);
-  spec.initrd = composeInitrd(openBeneath(setup.imageDir, "modules.cpio", O_RDONLY), agentProgram);
+// A copy, which a QEMU that is nobody can open.
+Fd copyKernel(const Fd& imageDir) {
+  Fd file = openBeneath(imageDir, "kernel", O_RDONLY), copy = makeMemfd("kernel");
+  off_t size = statOf(file, "kernel").st_size;
+  for (off_t at = 0; at < size;)
+    if (check(::sendfile(copy.get(), file.get(), &at, static_cast<size_t>(size - at)), "copy", "kernel") == 0)
+      throw Error("the image's kernel became shorter");
+  sealMemfd(copy);
+  return copy;
 }
 
 void openMemory(VmSetup& setup, MachineSpec& spec) {
@@ -50,12 +52,7 @@ void openMemory(VmSetup& setup, MachineSpec& spec) {
         "the memory");
   if (!setup.config.getResume()) return;
   if (!setup.key) throw Error("cannot resume a machine: the key of its state is not there");
-  Fd devices = makeMemfd("devices");
-  readState(openBeneath(setup.instanceDir, kSuspendedName, O_RDONLY), *setup.key,
-            setup.config.getKind().cStr(), devices, spec.memory);
-  setup.key.reset();
-  check(::lseek(devices.get(), 0, SEEK_SET), "read", "the devices' state");
-  spec.devices = std::move(devices);
+  spec.devices = makeMemfd("devices");
 }
 }  // namespace
 
@@ -99,11 +96,19 @@ MachineSpec openMachine(VmSetup& setup, const Fd& agentProgram) {
   if (setup.from) {
     openSaved(std::move(*std::exchange(setup.from, std::nullopt)), spec);
   } else {
-    openBootFiles(setup, agentProgram, spec);
+    spec.kernel = copyKernel(setup.imageDir);
+    spec.initrd = composeInitrd(openBeneath(setup.imageDir, "modules.cpio", O_RDONLY), agentProgram);
     openMemory(setup, spec);
   }
   for (Fd& layer : openLayers(setup.instanceDir)) spec.layers.push_back(std::move(layer));
   return spec;
+}
+
+void fillMemory(VmSetup& setup, const Fd& devices, const Fd& memory) {
+  readState(openBeneath(setup.instanceDir, kSuspendedName, O_RDONLY), *setup.key,
+            setup.config.getKind().cStr(), devices, memory);
+  setup.key.reset();
+  check(::lseek(devices.get(), 0, SEEK_SET), "read", "the devices' state");
 }
 
 }  // namespace cove

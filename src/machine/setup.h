@@ -33,8 +33,10 @@ VmSetup readSetup(const Fd& config, Fd instanceDir, Fd imageDir);
 // `saved`: one that is saved, or begins from one.
 std::string kernelCommandLine(std::string_view accelerator, bool saved);
 
-// Opens all files of the machine, reads what it goes on from, and composes its initrd where it may boot.
-// Sockets are the caller's to add.
+// Opens all files of the machine, and composes its initrd where it may boot. Sockets are the caller's to add.
 MachineSpec openMachine(VmSetup& setup, const Fd& agentProgram);
+// Of one that resumes: reads what it goes on from, which takes a while and is needed when the driver has
+// greeted. The key is gone then.
+void fillMemory(VmSetup& setup, const Fd& devices, const Fd& memory);
 
 }  // namespace cove

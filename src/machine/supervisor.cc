@@ -59,6 +59,8 @@ co::Co<void> Supervisor::runMachine() {
   setup_.imageDir.reset();  // what is needed of it is open
   bool standing = static_cast<bool>(spec.devices);
   if (!spec.copyOnWrite) memory_ = spec.memory.duplicate();
+  Fd devices;
+  if (resuming_) devices = spec.devices.duplicate();
   auto [consoleOurs, consoleTheirs] = makeSocketPair(SOCK_STREAM);
   auto [agentOurs, agentTheirs] = makeSocketPair(SOCK_STREAM);
   spec.console = std::move(consoleTheirs);
@@ -76,7 +78,9 @@ co::Co<void> Supervisor::runMachine() {
   try {
     std::function<void(MachineEvent)> onEvent = [this](MachineEvent e) { onMachine(std::move(e)); };
     auto starting = parts_.startMachine(std::move(spec), onEvent);
-    if (parts_.startNetwork) startNetwork(std::move(networkEnd));  // beside QEMU, which takes longer
+    // Beside QEMU, which takes a while until it greets.
+    if (parts_.startNetwork) startNetwork(std::move(networkEnd));
+    if (resuming_) fillMemory(setup_, devices, memory_);
     machine_ = co_await starting;
   } catch (...) {
     failure = currentError().message();

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <getopt.h>
 #include <kj/async-unix.h>
+#include <sodium.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -52,6 +53,7 @@ int serve(const std::string& home, Fd ready) {
   try {
     protectProcess();
     raiseDescriptorLimit();
+    if (::sodium_init() < 0) throw Error("cannot use libsodium");  // chooses what this processor does fastest
     daemon.emplace(io, home);
     daemon->start();
     answer(ready, "R");

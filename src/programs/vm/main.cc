@@ -2,6 +2,7 @@
 #include <csignal>
 #include <kj/async-unix.h>
 #include <memory>
+#include <sodium.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -92,6 +93,7 @@ int run() {
   Log log(Fd(2), "cove-vm");
   Fd readiness(kReadiness);
   try {
+    if (::sodium_init() < 0) throw Error("cannot use libsodium");  // chooses what this processor does fastest
     supervise(readiness);
     return static_cast<int>(Exit::kDone);
   } catch (...) {
