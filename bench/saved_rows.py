@@ -1,5 +1,6 @@
 """Runs that begin from a saved machine, against a bare script that resumes one."""
 
+import json
 import tempfile
 import time
 from pathlib import Path
@@ -16,6 +17,9 @@ LOADED = Spec("run.saved.loaded", "ms", "the same by a daemon that reads the sav
               ("value", "<=", 450))
 
 
+POOL = Spec("run.pool", "ms", "the same, of a machine that waits for it (COVE_RUN_POOL)", BARE, ("value", "<=", 60))
+
+
 def await_saved(home):
     deadline = time.monotonic() + 300
     while not list(home.path.glob("_saved/" + "?" * 64)):
@@ -24,7 +28,25 @@ def await_saved(home):
         time.sleep(0.1)
 
 
-@measures(SAVED, RATIO, LOADED)
+def await_waiting(home):
+    deadline = time.monotonic() + 60
+    while not any(i["waiting"] and not i["operation"] for i in json.loads(home("list", "--output", "json"))):
+        if time.monotonic() > deadline:
+            raise Failed("no machine waits")
+        time.sleep(0.1)
+    time.sleep(1)  # as the user who comes later
+
+
+def runs_of_waiting_machines(home, run, samples):
+    home.stop_daemon()
+    home.environment["COVE_RUN_POOL"] = "1"
+    home(*run)
+    for _ in range(samples):
+        await_waiting(home)
+        yield 1000 * home.timed(*run)
+
+
+@measures(SAVED, RATIO, LOADED, POOL)
 def runs_from_saved_machines(bench):
     run = ("run", "--quiet", *SMALL, bench.os_name, "--", "true")
     saved, loaded, bare_times = [], [], []
@@ -45,5 +67,6 @@ def runs_from_saved_machines(bench):
             home.stop_daemon()
             home("daemon", "start")
             loaded.append(1000 * home.timed(*run))
+        pool = list(runs_of_waiting_machines(home, run, max(1, bench.runs // 4)))
     return {SAVED.name: Samples(saved, bare_times), RATIO.name: Samples(saved, bare_times),
-            LOADED.name: Samples(loaded, bare_times)}
+            LOADED.name: Samples(loaded, bare_times), POOL.name: Samples(pool, bare_times)}

@@ -1,27 +1,32 @@
 #include "rpc/channel.h"
 
+#include <memory>
+
 #include "rpc/link.h"
 
 namespace cove {
 
 namespace {
 constexpr auto kHelloEvery = 50 * kj::MILLISECONDS;
+constexpr auto kWelcomeLimit = 5 * kj::SECONDS;  // of an agent that hears; a loaded host
 
-// From now on a "here" means that the agent was restarted. The stream keeps the link alive.
-kj::Own<kj::AsyncIoStream> streamOf(Link& link) {
-  link.onRecord([&link](Record type, uint64_t) {
-    if (type == Record::kHere) link.endEpoch();
-  });
-  return link.makeStream();
-}
-
+// Without zeros, which would be read page by page before anything else. Should a host have been cut off in
+// the middle of a frame after all, no welcome comes, and whoever opens next sends them.
 co::Co<kj::Own<kj::AsyncIoStream>> openAtOnce(kj::UnixEventPort& port, Fd socket) {
   auto link = kj::refcounted<Link>(port, std::move(socket), false);
   uint64_t nonce = freshNonce();
+  auto welcomed = std::make_shared<bool>(false);
   link->start({});
-  co_await link->sendOpening(Record::kHello, nonce);
+  co_await link->sendRecord(Record::kHello, nonce);
   link->beginEpoch(nonce);
-  co_return streamOf(*link);
+  link->onRecord([&running = *link, nonce, welcomed](Record type, uint64_t answered) {
+    if (type == Record::kWelcome && answered == nonce) *welcomed = true;
+    if (type == Record::kHere) running.endEpoch();
+  });
+  auto late = port.getTimer().afterDelay(kWelcomeLimit).then([&running = *link, welcomed] {
+    if (!*welcomed) running.endEpoch();
+  });
+  co_return link->makeStream().attach(late.eagerlyEvaluate(nullptr));
 }
 
 co::Co<kj::Own<kj::AsyncIoStream>> openHostSide(kj::UnixEventPort& port, Fd socket) {
@@ -53,8 +58,12 @@ co::Co<kj::Own<kj::AsyncIoStream>> openHostSide(kj::UnixEventPort& port, Fd sock
     if (!begun && !closed) co_await woken.promise.exclusiveJoin(port.getTimer().afterDelay(kHelloEvery));
   }
   if (!begun) throw Error("the machine closed the agent's channel");
+  // From now on a "here" means that the agent was restarted. The stream keeps the link alive.
   link->stop();
-  co_return streamOf(*link);
+  link->onRecord([&running = *link](Record type, uint64_t) {
+    if (type == Record::kHere) running.endEpoch();
+  });
+  co_return link->makeStream();
 }
 }  // namespace
 

@@ -28,8 +28,8 @@ namespace cove {
 // descriptor.
 //
 // kAtOnce is for an agent that is known to hear, as it did when its machine was saved: the stream is there
-// with the hello, and what is written to it follows without waiting for the welcome. Where none comes,
-// nothing is answered.
+// with the hello, which has no zeros before it, and what is written to it follows without waiting for the
+// welcome. Where none comes in time, the stream ends.
 enum class Opening { kWhenWelcome, kAtOnce };
 kj::Promise<kj::Own<kj::AsyncIoStream>> openChannel(kj::UnixEventPort& port, Fd socket,
                                                     Opening opening = Opening::kWhenWelcome);

@@ -94,6 +94,24 @@ TEST_F(ChannelTest, AHostThatKnowsThatItIsHeardDoesNotWait) {
   expectPasses(*theirs, *ours, 200'000);
 }
 
+// It sits in half a frame of the host before: no welcome comes, and the next opening gets it out of that.
+TEST_F(ChannelTest, AHostThatIsNotHeardGetsOverIt) {
+  ChannelServer server(port(), agent.duplicate());
+  uint64_t nonce = freshNonce();
+  auto accepted = server.accept();
+  put(host, encodeRecord(Record::kHello, nonce));
+  auto old = soon(kj::mv(accepted));
+  put(host, encodeHeader(nonce, 60'000));
+  std::vector<kj::byte> got(60'000);
+  auto reading = old->tryRead(got.data(), got.size(), got.size()).eagerlyEvaluate(nullptr);
+  auto ours = soon(openChannel(port(), host.duplicate(), Opening::kAtOnce));
+  kj::byte byte;
+  EXPECT_EQ(soon(ours->tryRead(&byte, 1, 1), 10 * kj::SECONDS), 0u);
+  ours = nullptr;
+  auto [next, theirs] = open(server);
+  expectPasses(*next, *theirs, 100'000);
+}
+
 // A host that died leaves half a frame behind, cut at every place that differs.
 TEST_F(ChannelTest, HalfAFrameOfADeadHostIsNeitherStuckInNorDelivered) {
   for (size_t cut : {size_t{1}, size_t{8}, size_t{15}, kFrameHeader, kFrameHeader + 1, kFrameHeader + 59'999,
