@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from harness import Failed, Samples, Spec, measures, progress
+from harness import Failed, Missing, Samples, Spec, measures, progress
 from home import SMALL
 from memory_rows import sizes
 from saved_rows import await_saved
@@ -72,6 +72,14 @@ def processes(home):
     return [sum(home.processes_of(name).values(), []) for name in names]
 
 
+def memory(machines):
+    """Samples, or the Missing that there is instead: who is not root may not read it."""
+    try:
+        return Samples([sum(sizes(pid)["pss"] for pid in pids) for pids in machines], note=f"{len(machines)} machines")
+    except Missing as reason:
+        return reason
+
+
 @measures(LAST, MORE, PSS, CPU)
 def clones_of_one_saved_machine(bench):
     with bench.home(saved_limit="8G") as home, contextlib.ExitStack() as stack:
@@ -91,7 +99,7 @@ def clones_of_one_saved_machine(bench):
         before = [seconds_of_processor(pids) for pids in machines]
         time.sleep(IDLE)
         took = [seconds_of_processor(pids) - b for pids, b in zip(machines, before)]
-        pss = [sum(sizes(pid)["pss"] for pid in pids) for pids in machines]
+        pss = memory(machines)
         some, more = max(1, round(SOME * len(clones))), []
         for _ in range(some):
             with Clone(home, bench.os_name) as clone:
@@ -103,4 +111,4 @@ def clones_of_one_saved_machine(bench):
             clone.end()
     times, note = [1000 * clone.took for clone in clones], f"{len(clones)} machines"
     return {LAST.name: Samples(times[-some:], times[:some], note), MORE.name: Samples(more, times[:some], note),
-            PSS.name: Samples(pss, note=note), CPU.name: Samples([100 * seconds / IDLE for seconds in took], note=note)}
+            PSS.name: pss, CPU.name: Samples([100 * seconds / IDLE for seconds in took], note=note)}
