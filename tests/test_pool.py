@@ -65,6 +65,8 @@ def test_what_is_asked_for_otherwise_does_not_wait(pool):
 
 def test_they_can_be_deleted_and_die(pool):
     first, second = await_waiting(pool)
+    refused = pool("shell", first, "--", "true", check=False)
+    assert refused.status == 125 and "waits for a run" in refused.err
     pool("delete", "--force", first)
     os.kill(pool.qemu_pid(second), signal.SIGKILL)
     eventually(lambda: second not in pool.instances(), 30, f"{second} to be gone")

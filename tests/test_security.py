@@ -54,7 +54,8 @@ def test_descriptors_and_roots(machine):
         flags = next(line for line in open(f"/proc/{qemu}/fdinfo/{number}") if line.startswith("flags:"))
         writable = int(flags.split()[1], 8) & os.O_ACCMODE != os.O_RDONLY
         name = os.path.basename(os.readlink(link))
-        assert (name, writable) in {("disk", True), ("root.img", False), ("memfd:memory (deleted)", True)}
+        assert (name, writable) in {("disk", True), ("root.img", False), ("memfd:memory (deleted)", True),
+                                    ("memfd:kernel (deleted)", False), ("memfd:initrd (deleted)", False)}
 
 
 def test_what_comes_out_has_no_special_bits(machine, tmp_path):

@@ -29,6 +29,8 @@ Fd openFile(const std::string& path, int flags, mode_t mode) {
   return Fd(::open(path.c_str(), flags | O_CLOEXEC, mode), "open", path);
 }
 
+Fd Fd::reopen() const { return openFile("/proc/self/fd/" + std::to_string(fd_), O_RDONLY); }
+
 Fd openAt(const Fd& dir, const std::string& path, int flags, mode_t mode) {
   return Fd(::openat(dir.get(), path.c_str(), flags | O_CLOEXEC, mode), "open", path);
 }

@@ -34,6 +34,8 @@ class Fd {
   void reset(int fd = -1);
   // A second descriptor of the same open file, O_CLOEXEC, numbered 3 or above.
   Fd duplicate() const;
+  // The same file opened anew, O_RDONLY: neither its position nor its flags are shared.
+  Fd reopen() const;
 
  private:
   int fd_ = -1;

@@ -25,6 +25,8 @@ struct MachineSpec {
   // cannot be saved.
   bool copyOnWrite = false;
   Fd devices;  // O_RDONLY, what save() wrote: it begins standing still where that one stood; unset: it boots
+  // Of one that begins from `devices`: when those and the memory are as they should be.
+  kj::Promise<void> filled = kj::READY_NOW;
   // Memory files. Unset where it is copyOnWrite: a driver keeps a copy of the kernel for every machine. Such
   // a one cannot be restarted.
   Fd kernel, initrd;

@@ -243,7 +243,10 @@ co::Co<kj::Own<Machine>> startNow(kj::LowLevelAsyncIoProvider& io, kj::UnixEvent
   auto machine = kj::heap<QemuMachine>(port, std::move(child), kj::mv(stream), std::move(socket), ephemeral,
                                        layers, std::move(onEvent));
   co_await machine->greet();
-  if (saved) co_await machine->load();
+  if (saved) {
+    co_await spec.filled;
+    co_await machine->load();
+  }
   co_return kj::mv(machine);
 }
 }  // namespace

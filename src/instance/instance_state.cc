@@ -78,6 +78,7 @@ bool isSuspended(const Fd& dir) { return isThere(dir, kSuspendedName); }
 void forgetSuspended(const Fd& dir) {
   emptyDisk(dir);
   forgetState(dir);
+  if (openOwnLayer(dir)) thawDisk(dir);
 }
 
 StateSalt suspendedSalt(const Fd& dir) { return readSalt(openState(dir)); }

@@ -18,7 +18,7 @@
 namespace cove {
 
 bool isSuspended(const Fd& dir);
-// It is so no more, and has an empty disk.
+// It is so no more, and its disk is what it was when it was suspended.
 void forgetSuspended(const Fd& dir);
 StateSalt suspendedSalt(const Fd& dir);
 

@@ -92,6 +92,14 @@ TEST_F(InstanceState, WithItsMemoryBelongTheLayersAlone) {
   EXPECT_EQ(layers(), "first ");
 }
 
+TEST_F(InstanceState, WhatForgetsItsMemoryHasNoLayerMore) {
+  suspend();
+  EXPECT_EQ(layers(), "first ");
+  forgetSuspended(dir_);
+  EXPECT_EQ(get(dir_, "disk"), "first");
+  EXPECT_EQ(layers(), "");
+}
+
 TEST_F(InstanceState, ACopyOfItsOwnIsAnotherFile) {
   put(kSuspendedName, "memory");
   Fd shared = make("shared"), own = make("own");

@@ -117,7 +117,7 @@ co::Co<Instances::Running> Instances::run(InstanceSpec spec, std::string id, boo
   Planned planned = co_await plan(std::move(spec), std::move(id), progress);
   InstanceSpec like = planned.record.spec;
   std::string kind;
-  if (!cold && anyName) kind = kindOf(planned.record);
+  if (pool_.isWanted() && !cold && anyName) kind = kindOf(planned.record);
   auto running = takeWaiting(kind);
   if (!running) {
     Way way = cold ? Way::kBoot : Way::kEither;
@@ -149,7 +149,8 @@ co::Co<Instances::Running> Instances::runPlanned(Planned planned, Way way, image
   co_return Running{record.id, record.name(), kj::mv(socket)};
 }
 
-// Empty: none may wait. What differs between two of a kind is made when they are taken: nothing.
+// The same for two runs that ask for the same, of an image, QEMU and agent that are the same still. Empty:
+// none may wait.
 std::string Instances::kindOf(const InstanceRecord& record) const {
   std::string digest = saved_.digestOf(record);
   InstanceSpec spec = record.spec;
@@ -160,7 +161,8 @@ std::string Instances::kindOf(const InstanceRecord& record) const {
 std::optional<Instances::Running> Instances::takeWaiting(const std::string& kind) {
   while (auto waiting = pool_.take(kind)) {
     auto machine = machines_.find(waiting->id);
-    if (machine != machines_.end() && !machine->second.link->state().leaving())
+    if (machine != machines_.end() && !machine->second.link->state().leaving() &&
+        activity_.of(waiting->name).empty())
       return Running{std::move(waiting->id), std::move(waiting->name), kj::mv(waiting->lease)};
   }
   return std::nullopt;
@@ -169,13 +171,15 @@ std::optional<Instances::Running> Instances::takeWaiting(const std::string& kind
 co::Co<Pool::Waiting> Instances::makeWaiting(InstanceSpec spec) {
   image::ProgressCallback unseen = [](const std::string&, uint64_t, uint64_t) {};
   spec.name.clear();
-  Planned planned = co_await plan(std::move(spec), "", unseen);
+  madeToWait_ = newUuid();
+  Planned planned = co_await plan(std::move(spec), madeToWait_, unseen);
   Running running = co_await runPlanned(std::move(planned), Way::kFromSaved, unseen);
   co_return Pool::Waiting{std::move(running.id), std::move(running.name), kj::mv(running.socket)};
 }
 
 co::Co<void> Instances::endWaiting() {
   std::vector<std::string> ids = pool_.clear();
+  ids.push_back(madeToWait_);  // that may be made just now
   for (const std::string& id : ids) co_await removeById(id);
 }
 
@@ -197,6 +201,9 @@ co::Co<rpc::Socket::Client> Instances::connect(std::string name) {
     throw Error(str("the instance ", name, " is not running", failed ? "; it failed: " : "", record.reason))
         .hint(str("Start it:\n  cove start ", name));
   }
+  if (pool_.holds(record.id))
+    throw Error(str("the machine ", name, " waits for a run, which is to find it as new"))
+        .hint("Run something:\n  cove run OS");
   auto socket = co_await introduce(std::move(record), false);
   co_return socket;
 }

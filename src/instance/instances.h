@@ -142,7 +142,6 @@ class Instances {
   Activity& activity_;
   const Log& log_;
   InstanceOperations operations_;
-  Pool pool_;
   std::map<std::string, Machine> machines_;  // running ones, by id
   std::set<std::string> booted_;             // ids of those whose like is to be saved when they have ended
   std::set<std::string> trying_;             // of those that are started again if their machine ends
@@ -150,6 +149,8 @@ class Instances {
     void taskFailed(kj::Exception&&) override {}  // inBackground() has logged it
   } logged_;
   kj::TaskSet tasks_{logged_};
+  std::string madeToWait_;  // the id of the last one
+  Pool pool_;               // goes first: what it is making is deleted in the background
 };
 
 }  // namespace cove

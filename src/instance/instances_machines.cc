@@ -158,6 +158,7 @@ co::Co<void> Instances::follow(std::string id) {
   auto end = kj::mv(machines_.at(id).end);
   *machines_.at(id).reason = last.reason;
   machines_.erase(id);
+  pool_.forget(id);
   // The row may be newer than what we began with: it may be kept by now.
   for (const InstanceRecord& record : records_.all()) {
     if (record.id != id) continue;
@@ -298,6 +299,11 @@ bool Instances::adopt(const InstanceRecord& record) {
 
 co::Co<void> Instances::recoverMachine(InstanceRecord record) {
   try {
+    // Its removal was not on the disk yet when the power failed, but for its files.
+    if (record.spec.ephemeral && !isThere(state_.fd, record.name())) {
+      co_await journal_.perform(operations_.remove(record));
+      co_return;
+    }
     if (adopt(record)) co_return;
     bool unfinished = std::ranges::any_of(
         journal_.interrupted(), [&](const Journal::Interrupted& i) { return i.subject == record.name(); });

@@ -36,6 +36,10 @@ bool Pool::holds(const std::string& id) const {
   return std::any_of(waiting_.begin(), waiting_.end(), [&](const Waiting& each) { return each.id == id; });
 }
 
+void Pool::forget(const std::string& id) {
+  std::erase_if(waiting_, [&](const Waiting& each) { return each.id == id; });
+}
+
 co::Co<void> Pool::fill() {
   co_await timer_.afterDelay(kQuiet);
   while (waiting_.size() < limits_.size) {

@@ -38,7 +38,9 @@ class Pool {
   // Their ids: whoever holds no lease ends, but a moment later.
   std::vector<std::string> clear();
 
+  bool isWanted() const { return limits_.size > 0; }
   bool holds(const std::string& id) const;
+  void forget(const std::string& id);  // it has ended
   size_t size() const { return waiting_.size(); }
 
  private:

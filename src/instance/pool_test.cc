@@ -81,6 +81,15 @@ TEST_F(PoolTest, LetsThemEndWhenNobodyWantsOne) {
   EXPECT_EQ(pool.size(), 0U);
 }
 
+TEST_F(PoolTest, ForgetsWhatHasEnded) {
+  Pool pool = make(2);
+  pool.want("a", specOf("a"));
+  pass(2 * kj::SECONDS);
+  pool.forget("id-a-1");
+  EXPECT_EQ(pool.size(), 1U);
+  EXPECT_EQ(nameOf(pool.take("a")), "a-2");
+}
+
 TEST_F(PoolTest, MayBeToldToKeepThemForEver) {
   Pool pool = make(1, 0 * kj::SECONDS);
   pool.want("a", specOf("a"));

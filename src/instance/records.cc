@@ -76,7 +76,7 @@ void Records::insert(const InstanceRecord& record) {
 void Records::remove(const std::string& id) { database_.execute("DELETE FROM instance WHERE id = ?", id); }
 
 void Records::setRunning(const std::string& id, const ProcessId& supervisor, const std::string& accelerator) {
-  // Of a power failure it is not to survive: then nothing runs.
+  // A power failure may forget it: then nothing runs, and what the row said before is as good.
   Database::Transaction transaction(database_, Database::Durability::kUnflushed);
   database_.execute(
       "UPDATE instance SET state = 'running', reason = '', pid = ?, start_time = ?, accelerator = ? WHERE id "

@@ -179,11 +179,7 @@ void LoadedMachine::freeze() {
   for (const Fd* file : {&memory_, &devices_, &overlay_}) sealMemfd(*file);
 }
 
-SavedMachine LoadedMachine::start() const {
-  // Opened anew: neither a position nor flags are shared by two machines.
-  auto reopen = [](const Fd& file) { return openFile(str("/proc/self/fd/", file.get()), O_RDONLY); };
-  return {reopen(memory_), reopen(devices_), reopen(disk_)};
-}
+SavedMachine LoadedMachine::start() const { return {memory_.reopen(), devices_.reopen(), disk_.reopen()}; }
 
 void LoadedMachine::writeOverlay(const Fd& disk) const {
   forBlocks(overlay_, kSavedOverlay, [&](std::string_view block) { writeAll(disk, block, kDiskName); });

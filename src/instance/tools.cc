@@ -30,13 +30,14 @@ struct Complaining {
 
 }  // namespace
 
-co::Co<void> runTool(kj::UnixEventPort& port, Fd dir, std::vector<std::string> argv) {
+co::Co<void> runTool(kj::UnixEventPort& port, Fd dir, std::vector<std::string> argv, Fd file) {
   std::string name = argv.at(0);
   Complaining output;
   Child::Spec spec;
   spec.argv = std::move(argv);
   spec.stderr = output.complaints.duplicate();
   spec.dieWithParent = true;
+  if (file) spec.fds.emplace_back(3, std::move(file));
   spec.prepare = [number = dir.get()] { return ::fchdir(number) == 0 ? 0 : errno; };
   Child child = Child::start(std::move(spec));
   Ended ended = co_await whenEnded(port, child);
@@ -78,8 +79,11 @@ co::Co<void> makeKeyPair(kj::UnixEventPort& port, Fd dir, const std::string& com
 }
 
 co::Co<void> makeDisk(kj::UnixEventPort& port, Fd dir, std::string name, uint64_t bytes) {
-  std::vector<std::string> argv = {"qemu-img", "create", "-q", "-f", "qcow2", name, str(bytes)};
-  co_await runTool(port, std::move(dir), std::move(argv));
+  // A link that lies there, which a supervisor could have made, would be followed.
+  if (::unlinkat(dir.get(), name.c_str(), 0) != 0 && errno != ENOENT) throw sysError("remove the old", name);
+  Fd disk = openBeneath(dir, name, O_RDWR | O_CREAT | O_EXCL, 0600);
+  std::vector<std::string> argv = {"qemu-img", "create", "-q", "-f", "qcow2", "/proc/self/fd/3", str(bytes)};
+  co_await runTool(port, std::move(dir), std::move(argv), std::move(disk));
 }
 
 }  // namespace cove

@@ -72,6 +72,8 @@ Database::Transaction::Transaction(Database& database, Durability durability) : 
 Database::Transaction::~Transaction() {
   // Some errors (a full disk) have rolled it back already; then this fails and changes nothing.
   if (open_) sqlite3_exec(database_.handle_, "ROLLBACK", nullptr, nullptr, nullptr);
+  // For statements without a transaction of their own.
+  sqlite3_exec(database_.handle_, "PRAGMA synchronous = FULL", nullptr, nullptr, nullptr);
 }
 
 void Database::Transaction::commit() {

@@ -45,6 +45,25 @@ TEST(Database, TransactionRollsBackUnlessCommitted) {
   EXPECT_EQ(countOperations(database), 0);
 }
 
+TEST(Database, WhatFollowsAnUnflushedTransactionIsFlushed) {
+  TemporaryState state;
+  Database database(state.dir());
+  auto flushes = [&database] {
+    Query query(database, "PRAGMA synchronous");
+    EXPECT_TRUE(query.next());
+    return query.number(0);
+  };
+  EXPECT_EQ(flushes(), 2);
+  for (bool committed : {true, false}) {
+    {
+      Database::Transaction transaction(database, Database::Durability::kUnflushed);
+      EXPECT_EQ(flushes(), 1);
+      if (committed) transaction.commit();
+    }
+    EXPECT_EQ(flushes(), 2);
+  }
+}
+
 TEST(Database, WrongTypesAreRefused) {
   TemporaryState state;
   Database database(state.dir());

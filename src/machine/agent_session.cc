@@ -12,9 +12,9 @@ namespace cove {
 
 namespace {
 constexpr size_t kFailedUnits = 64, kUnitName = 256, kHostKey = 1024, kReason = 512;
+constexpr unsigned kSeedBytes = 64;  // getrandom(2) gives so many at once
 // Between two sessions: an agent that breaks each of them must not keep this process busy. One that was
 // killed after a while is back soon.
-constexpr unsigned kSeedBytes = 64;  // getrandom(2) gives so many at once
 constexpr auto kShortPause = 50 * kj::MILLISECONDS, kLongPause = 5 * kj::SECONDS, kLasting = 10 * kj::SECONDS;
 
 // Ends as an error that a user understands, where the channel's stream just ends: calls in flight fail with

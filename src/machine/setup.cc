@@ -41,7 +41,7 @@ Fd copyKernel(const Fd& imageDir) {
     if (check(::sendfile(copy.get(), file.get(), &at, static_cast<size_t>(size - at)), "copy", "kernel") == 0)
       throw Error("the image's kernel became shorter");
   sealMemfd(copy);
-  return copy;
+  return copy.reopen();
 }
 
 void openMemory(VmSetup& setup, MachineSpec& spec) {
@@ -52,7 +52,8 @@ void openMemory(VmSetup& setup, MachineSpec& spec) {
         "the memory");
   if (!setup.config.getResume()) return;
   if (!setup.key) throw Error("cannot resume a machine: the key of its state is not there");
-  spec.devices = makeMemfd("devices");
+  setup.devices = makeMemfd("devices");
+  spec.devices = setup.devices.reopen();
 }
 }  // namespace
 
@@ -97,18 +98,18 @@ MachineSpec openMachine(VmSetup& setup, const Fd& agentProgram) {
     openSaved(std::move(*std::exchange(setup.from, std::nullopt)), spec);
   } else {
     spec.kernel = copyKernel(setup.imageDir);
-    spec.initrd = composeInitrd(openBeneath(setup.imageDir, "modules.cpio", O_RDONLY), agentProgram);
+    spec.initrd = composeInitrd(openBeneath(setup.imageDir, "modules.cpio", O_RDONLY), agentProgram).reopen();
     openMemory(setup, spec);
   }
   for (Fd& layer : openLayers(setup.instanceDir)) spec.layers.push_back(std::move(layer));
   return spec;
 }
 
-void fillMemory(VmSetup& setup, const Fd& devices, const Fd& memory) {
+void fillMemory(VmSetup& setup, const Fd& memory) {
   readState(openBeneath(setup.instanceDir, kSuspendedName, O_RDONLY), *setup.key,
-            setup.config.getKind().cStr(), devices, memory);
+            setup.config.getKind().cStr(), setup.devices, memory);
   setup.key.reset();
-  check(::lseek(devices.get(), 0, SEEK_SET), "read", "the devices' state");
+  setup.devices.reset();
 }
 
 }  // namespace cove

@@ -24,6 +24,7 @@ struct VmSetup {
   Fd imageDir;
   std::optional<SavedMachine> from;  // with config.fromSaved
   std::optional<StateKey> key;       // with config.resume
+  Fd devices;                        // then too, to be filled
 };
 
 // Reads and checks a configuration. What it says to begin from is the caller's to add.
@@ -37,6 +38,6 @@ std::string kernelCommandLine(std::string_view accelerator, bool saved);
 MachineSpec openMachine(VmSetup& setup, const Fd& agentProgram);
 // Of one that resumes: reads what it goes on from, which takes a while and is needed when the driver has
 // greeted. The key is gone then.
-void fillMemory(VmSetup& setup, const Fd& devices, const Fd& memory);
+void fillMemory(VmSetup& setup, const Fd& memory);
 
 }  // namespace cove

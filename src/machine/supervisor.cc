@@ -5,9 +5,11 @@
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <tuple>
+#include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "machine/in_thread.h"
 #include "rpc/warm_up.h"
 
 namespace cove {
@@ -38,7 +40,8 @@ Supervisor::Supervisor(kj::LowLevelAsyncIoProvider& io, kj::UnixEventPort& port,
       events_(setup_.instanceDir),
       status_([this](const MachineStatus& status) { events_.write(status); }),
       ephemeral_(setup_.config.getEphemeral()),
-      resuming_(setup_.config.getResume()) {
+      resuming_(setup_.config.getResume()),
+      waits_(setup_.config.getWaits()) {
   auto end = kj::newPromiseAndFulfiller<void>();
   end_ = kj::mv(end.fulfiller);
   whenEnded_ = end.promise.fork();
@@ -59,8 +62,6 @@ co::Co<void> Supervisor::runMachine() {
   setup_.imageDir.reset();  // what is needed of it is open
   bool standing = static_cast<bool>(spec.devices);
   if (!spec.copyOnWrite) memory_ = spec.memory.duplicate();
-  Fd devices;
-  if (resuming_) devices = spec.devices.duplicate();
   auto [consoleOurs, consoleTheirs] = makeSocketPair(SOCK_STREAM);
   auto [agentOurs, agentTheirs] = makeSocketPair(SOCK_STREAM);
   spec.console = std::move(consoleTheirs);
@@ -77,10 +78,19 @@ co::Co<void> Supervisor::runMachine() {
   std::string failure;
   try {
     std::function<void(MachineEvent)> onEvent = [this](MachineEvent e) { onMachine(std::move(e)); };
+    auto filled = kj::newPromiseAndFulfiller<void>();
+    if (resuming_) spec.filled = kj::mv(filled.promise);
     auto starting = parts_.startMachine(std::move(spec), onEvent);
     // Beside QEMU, which takes a while until it greets.
     if (parts_.startNetwork) startNetwork(std::move(networkEnd));
-    if (resuming_) fillMemory(setup_, devices, memory_);
+    kj::Promise<void> filling = kj::READY_NOW;
+    if (resuming_) {
+      std::function<void()> fill = [this] { fillMemory(setup_, memory_); };
+      filling = inThread(fill)
+                    .then([&] { filled.fulfiller->fulfill(); },
+                          [&](kj::Exception&& e) { filled.fulfiller->reject(kj::mv(e)); })
+                    .eagerlyEvaluate(nullptr);
+    }
     machine_ = co_await starting;
   } catch (...) {
     failure = currentError().message();
@@ -129,7 +139,7 @@ void Supervisor::startSession(Fd agentPort) {
     });
     if (phase_ == State::UP) setPhase(State::READY);
     if (setup_.config.getSave()) inBackground(save(), "saving the machine");
-    if (setup_.config.getWaits()) inBackground(warmUp(), "warming up");
+    if (std::exchange(waits_, false)) inBackground(warmUp(), "warming up");
   };
   events.hostKey = [this](std::string key) {
     status_.change([&](MachineStatus& s) { s.sshHostKey = std::move(key); });

@@ -115,6 +115,7 @@ class Supervisor {
   unsigned leases_ = 0;
   bool ended_ = false;
   bool resuming_;  // and may go back to its state
+  bool waits_;     // and is to be warm for who comes
   bool restarting_ = false;
   bool saving_ = false;  // stands still, or is about to: it is not to go on by itself
   bool suspending_ = false;

@@ -1,30 +1,14 @@
 // The half of Supervisor that saves its machine: for others to begin from, suspended, or copied.
-#include <kj/thread.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "machine/disk_layers.h"
+#include "machine/in_thread.h"
 #include "machine/saved_memory.h"
 #include "machine/supervisor.h"
 
 namespace cove {
-
-namespace {
-// For what keeps a processor and the disk busy for a while. Dropping the promise waits for it.
-kj::Promise<void> inThread(std::function<void()> body) {
-  auto done = kj::newPromiseAndCrossThreadFulfiller<void>();
-  auto thread = kj::heap<kj::Thread>([body = std::move(body), fulfiller = kj::mv(done.fulfiller)]() mutable {
-    try {
-      body();
-      fulfiller->fulfill();
-    } catch (...) {
-      fulfiller->reject(toKj(currentError()));
-    }
-  });
-  return done.promise.attach(kj::mv(thread));
-}
-}  // namespace
 
 co::Co<void> Supervisor::save() {
   std::string failure;

@@ -16,13 +16,15 @@ co::Co<kj::Own<kj::AsyncIoStream>> openAtOnce(kj::UnixEventPort& port, Fd socket
   auto link = kj::refcounted<Link>(port, std::move(socket), false);
   uint64_t nonce = freshNonce();
   auto welcomed = std::make_shared<bool>(false);
-  link->start({});
+  link->start({.record =
+                   [&running = *link, nonce, welcomed](Record type, uint64_t answered) {
+                     if (type == Record::kWelcome && answered == nonce) *welcomed = true;
+                     if (type == Record::kHere) running.endEpoch();
+                   },
+               .lost = {},
+               .closed = {}});
   co_await link->sendRecord(Record::kHello, nonce);
   link->beginEpoch(nonce);
-  link->onRecord([&running = *link, nonce, welcomed](Record type, uint64_t answered) {
-    if (type == Record::kWelcome && answered == nonce) *welcomed = true;
-    if (type == Record::kHere) running.endEpoch();
-  });
   auto late = port.getTimer().afterDelay(kWelcomeLimit).then([&running = *link, welcomed] {
     if (!*welcomed) running.endEpoch();
   });

@@ -98,11 +98,11 @@ class AgentServer final : public rpc::Agent::Server {
     else
       setHostName(configuration.hostname);
     hostname_ = configuration.hostname;
+    asSaved_ = standstill_.has_value();
     co_await makeUserInTime(configuration);
     setAuthorizedKeys(configuration);
     if (!standstill_) co_return;
     letGo();
-    asSaved_ = true;
     // One that was saved for others has no connection, and a journal that knows no machine-id.
     if (!isToBeSaved()) awaking_ = kj::Promise<void>(awake(renewed)).eagerlyEvaluate(nullptr);
   }

@@ -56,7 +56,7 @@ class Run final : public Action {
       auto response = context.wait(request.send());
       socket = response.getSocket();
       made.name = response.getName().cStr();
-      made.id = response.getId().cStr();
+      if (response.hasId()) made.id = response.getId().cStr();
     });
     return keep_ ? runKept(context, made, kj::mv(socket)) : runIn(context, made, kj::mv(socket));
   }
