@@ -161,8 +161,9 @@ class QemuMachine final : public Machine {
   // One that stays is open still, and nothing reads it.
   co::Co<void> removeNode(std::string node) {
     nlohmann::json arguments = {{"node-name", node}};
-    kj::Promise<void> removed = qmp_.execute("blockdev-del", arguments.dump()).ignoreResult();
-    co_await removed.catch_([](kj::Exception&&) {});
+    kj::Promise<void> removed =
+        qmp_.execute("blockdev-del", arguments.dump()).ignoreResult().catch_([](kj::Exception&&) {});
+    co_await removed;
   }
   kj::Promise<void> nextOfJob() {
     auto next = kj::newPromiseAndFulfiller<void>();
