@@ -38,6 +38,7 @@ def kept(area, store):
     [cove.key] = await_saved(cove)
     yield cove
     cove.clear()
+    shutil.rmtree(cove.root)  # another module has one of its own there
 
 
 @pytest.fixture

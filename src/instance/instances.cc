@@ -311,8 +311,9 @@ void Instances::describe(const InstanceRecord& record, rpc::InstanceInfo::Builde
     bool failed = record.state == InstanceRecord::State::kFailed;
     state.state = failed ? rpc::VmState::FAILED : rpc::VmState::STOPPED;
     state.reason = record.reason;
-    if (isThere(state_.fd, str(record.name(), "/", kSuspendedName))) state.state = rpc::VmState::SUSPENDED;
   }
+  if (state.ended() && isThere(state_.fd, str(record.name(), "/", kSuspendedName)))
+    state.state = rpc::VmState::SUSPENDED;
   state.write(info.initVm());
 }
 
