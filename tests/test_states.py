@@ -328,7 +328,9 @@ def test_killed_while_it_resumes(bed, victim, pytestconfig):
 @pytest.mark.parametrize("victim", ["supervisor", "qemu"])
 def test_killed_while_its_disk_is_merged(bed, victim, pytestconfig):
     """As if its power failed: what was flushed is there, whatever was in the layer and the disk by then."""
-    count = 'i=0; while i=$((i + 1)); do echo $i >/root/count.new; sync; mv /root/count.new /root/count; done'
+    # It goes on from what is there: what is read may be of the counter before.
+    count = 'i=$(cat /root/count || echo 0); ' \
+            'while i=$((i + 1)); do echo $i >/root/count.new; sync; mv /root/count.new /root/count; done'
     for step in steps(pytestconfig):
         begin(bed, "bed", count)
         before = eventually(lambda: bed.sh("bed", "cat /root/count", check=False).out, 60, "the count")
