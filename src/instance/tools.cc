@@ -38,7 +38,7 @@ co::Co<void> runTool(kj::UnixEventPort& port, Fd dir, std::vector<std::string> a
   spec.stderr = output.complaints.duplicate();
   spec.dieWithParent = true;
   if (file) spec.fds.emplace_back(3, std::move(file));
-  spec.prepare = [number = dir.get()] { return ::fchdir(number) == 0 ? 0 : errno; };
+  if (dir) spec.prepare = [number = dir.get()] { return ::fchdir(number) == 0 ? 0 : errno; };
   Child child = Child::start(std::move(spec));
   Ended ended = co_await whenEnded(port, child);
   if (!ended.ok()) throw Error(str(name, " failed with ", ended.describe(), ": ", output.read()));
@@ -83,7 +83,7 @@ co::Co<void> makeDisk(kj::UnixEventPort& port, Fd dir, std::string name, uint64_
   if (::unlinkat(dir.get(), name.c_str(), 0) != 0 && errno != ENOENT) throw sysError("remove the old", name);
   Fd disk = openBeneath(dir, name, O_RDWR | O_CREAT | O_EXCL, 0600);
   std::vector<std::string> argv = {"qemu-img", "create", "-q", "-f", "qcow2", "/proc/self/fd/3", str(bytes)};
-  co_await runTool(port, std::move(dir), std::move(argv), std::move(disk));
+  co_await runTool(port, Fd(), std::move(argv), std::move(disk));
 }
 
 }  // namespace cove

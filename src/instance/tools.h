@@ -10,8 +10,8 @@
 
 namespace cove {
 
-// Runs a program in `dir`, killed when the promise is dropped. A failure is an Error with what it said.
-// `file` is its descriptor 3.
+// Runs a program in `dir`, or where the daemon is with `file` as its descriptor 3; killed when the promise is
+// dropped. A failure is an Error with what it said.
 co::Co<void> runTool(kj::UnixEventPort& port, Fd dir, std::vector<std::string> argv, Fd file = {});
 // Runs `body` in a forked child: for work that waits for the disk. `what` is for the Error, as in "delete x".
 co::Co<void> runForked(kj::UnixEventPort& port, std::string what, std::function<void()> body);
