@@ -4,7 +4,7 @@
 
 namespace cove {
 
-co::Co<void> runTrue(rpc::Target::Client target) {
+co::Co<bool> runTrue(rpc::Target::Client target) {
   auto request = target.execRequest();
   auto command = request.initCommand();
   command.initArgv(1).set(0, "true");
@@ -15,7 +15,9 @@ co::Co<void> runTrue(rpc::Target::Client target) {
   request.setStderr(makeNullSink());
   auto exec = request.send();
   auto process = exec.getProcess();
-  co_await process.waitRequest().send();
+  auto ended = co_await process.waitRequest().send();
+  auto status = ended.getStatus();
+  co_return status.isCode() && status.getCode() == 0;
 }
 
 }  // namespace cove

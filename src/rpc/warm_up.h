@@ -6,7 +6,7 @@
 
 namespace cove {
 
-// Runs /bin/true as root, of which nothing remains, and waits for its end.
-co::Co<void> runTrue(rpc::Target::Client target);
+// Runs /bin/true as root, of which nothing remains; whether it ended with 0.
+co::Co<bool> runTrue(rpc::Target::Client target);
 
 }  // namespace cove
