@@ -64,16 +64,18 @@ void Database::script(const char* sql) {
 
 int64_t Database::lastId() const { return sqlite3_last_insert_rowid(handle_); }
 
-Database::Transaction::Transaction(Database& database, Durability durability) : database_(database) {
-  database.script(durability == Durability::kFlushed ? "PRAGMA synchronous = FULL; BEGIN IMMEDIATE"
+Database::Transaction::Transaction(Database& database, Durability durability)
+    : database_(database), durability_(durability) {
+  database.script(durability == Durability::kFlushed ? "BEGIN IMMEDIATE"
                                                      : "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE");
 }
 
 Database::Transaction::~Transaction() {
   // Some errors (a full disk) have rolled it back already; then this fails and changes nothing.
   if (open_) sqlite3_exec(database_.handle_, "ROLLBACK", nullptr, nullptr, nullptr);
-  // For statements without a transaction of their own.
-  sqlite3_exec(database_.handle_, "PRAGMA synchronous = FULL", nullptr, nullptr, nullptr);
+  // What follows is flushed again, be it a transaction or a statement of its own.
+  if (durability_ == Durability::kUnflushed)
+    sqlite3_exec(database_.handle_, "PRAGMA synchronous = FULL", nullptr, nullptr, nullptr);
 }
 
 void Database::Transaction::commit() {

@@ -44,6 +44,7 @@ class Database {
 
    private:
     Database& database_;
+    Durability durability_;
     bool open_ = true;
   };
 
