@@ -68,8 +68,6 @@ co::Co<void> Supervisor::runMachine() {
   spec.agent = std::move(agentTheirs);
   Pipe errors = makePipe();
   spec.errors = std::move(errors.write);
-  Fd networkEnd;
-  if (parts_.startNetwork) std::tie(networkEnd, spec.frames) = makeSocketPair(SOCK_DGRAM);
   console_ = kj::heap<Console>(io_.wrapSocketFd(consoleOurs.release(), kOwned), setup_.instanceDir);
   inBackground(console_->run(), "reading the console");
   kj::Promise<void> complaining =
@@ -77,21 +75,7 @@ co::Co<void> Supervisor::runMachine() {
 
   std::string failure;
   try {
-    std::function<void(MachineEvent)> onEvent = [this](MachineEvent e) { onMachine(std::move(e)); };
-    auto filled = kj::newPromiseAndFulfiller<void>();
-    if (resuming_) spec.filled = kj::mv(filled.promise);
-    auto starting = parts_.startMachine(std::move(spec), onEvent);
-    // Beside QEMU, which takes a while until it greets.
-    if (parts_.startNetwork) startNetwork(std::move(networkEnd));
-    kj::Promise<void> filling = kj::READY_NOW;
-    if (resuming_) {
-      std::function<void()> fill = [this] { fillMemory(setup_, memory_); };
-      filling = inThread(fill)
-                    .then([&] { filled.fulfiller->fulfill(); },
-                          [&](kj::Exception&& e) { filled.fulfiller->reject(kj::mv(e)); })
-                    .eagerlyEvaluate(nullptr);
-    }
-    machine_ = co_await starting;
+    machine_ = co_await startMachine(std::move(spec));
   } catch (...) {
     failure = currentError().message();
   }
@@ -120,9 +104,28 @@ co::Co<void> Supervisor::runMachine() {
                     escapeForTerminal(complaints_)));
 }
 
-void Supervisor::startNetwork(Fd frames) {
-  network_ = kj::heap<Child>(parts_.startNetwork(std::move(frames)));
-  inBackground(watchNetwork(), "watching the network");
+// And beside it, as it takes a while until it greets, its network, and the memory that it goes on from.
+co::Co<kj::Own<Machine>> Supervisor::startMachine(MachineSpec spec) {
+  Fd networkEnd;
+  if (parts_.startNetwork) std::tie(networkEnd, spec.frames) = makeSocketPair(SOCK_DGRAM);
+  auto filled = kj::newPromiseAndFulfiller<void>();
+  if (resuming_) spec.filled = kj::mv(filled.promise);
+  std::function<void(MachineEvent)> onEvent = [this](MachineEvent e) { onMachine(std::move(e)); };
+  auto starting = parts_.startMachine(std::move(spec), onEvent);
+  if (parts_.startNetwork) {
+    network_ = kj::heap<Child>(parts_.startNetwork(std::move(networkEnd)));
+    inBackground(watchNetwork(), "watching the network");
+  }
+  kj::Promise<void> filling = kj::READY_NOW;
+  if (resuming_) {
+    std::function<void()> fill = [this] { fillMemory(setup_, memory_); };
+    filling = inThread(fill)
+                  .then([&] { filled.fulfiller->fulfill(); },
+                        [&](kj::Exception&& e) { filled.fulfiller->reject(kj::mv(e)); })
+                  .eagerlyEvaluate(nullptr);
+  }
+  auto machine = co_await starting;
+  co_return kj::mv(machine);
 }
 
 void Supervisor::startSession(Fd agentPort) {

@@ -64,6 +64,7 @@ class Supervisor {
  private:
   using State = rpc::VmState;
   co::Co<void> runMachine();
+  co::Co<kj::Own<Machine>> startMachine(MachineSpec spec);
   co::Co<rpc::Target::Client> awaitTarget(bool early);
   co::Co<void> stopMachine(bool force, kj::Duration limit);
   co::Co<void> save();
@@ -86,7 +87,6 @@ class Supervisor {
   co::Co<void> restartGuest();
   co::Co<void> waitForRoom();
   co::Co<void> readComplaints(kj::Own<kj::AsyncInputStream> stream);
-  void startNetwork(Fd frames);
   void startSession(Fd agentPort);
   void onMachine(MachineEvent event);
   void fail(std::string reason);
