@@ -47,8 +47,7 @@ void Instances::checkName(const std::string& name) const {
   if (records_.find(name))
     throw Error(str("there is an instance ", name, " already"))
         .hint(str("Choose another name, or delete it:\n  cove delete ", name));
-  struct stat st;
-  if (::fstatat(state_.fd.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0)
+  if (isThere(state_.fd, name))
     throw Error(str("cannot make the instance ", name, ": ", state_.path, "/", name,
                     " exists and belongs to no instance"));
 }
@@ -56,9 +55,7 @@ void Instances::checkName(const std::string& name) const {
 std::string Instances::freeName(const image::Os& os) const {
   for (int i = 1;; ++i) {
     std::string name = str(os.distribution, "-", os.version, "-", i);
-    struct stat st;
-    bool used = records_.find(name) || !activity_.of(name).empty() ||
-                ::fstatat(state_.fd.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+    bool used = records_.find(name) || !activity_.of(name).empty() || isThere(state_.fd, name);
     if (!used) return name;
   }
 }
@@ -110,8 +107,8 @@ co::Co<std::string> Instances::create(InstanceSpec spec, std::string id, image::
   co_return record.name();
 }
 
-co::Co<Instances::Running> Instances::run(InstanceSpec spec, std::string id, bool cold,
-                                          image::ProgressCallback progress) {
+co::Co<LeasedInstance> Instances::run(InstanceSpec spec, std::string id, bool cold,
+                                      image::ProgressCallback progress) {
   spec.ephemeral = true;
   bool anyName = spec.name.empty();
   Planned planned = co_await plan(std::move(spec), std::move(id), progress);
@@ -128,7 +125,7 @@ co::Co<Instances::Running> Instances::run(InstanceSpec spec, std::string id, boo
   co_return kj::mv(*running);
 }
 
-co::Co<Instances::Running> Instances::runPlanned(Planned planned, Way way, image::ProgressCallback progress) {
+co::Co<LeasedInstance> Instances::runPlanned(Planned planned, Way way, image::ProgressCallback progress) {
   SavedMachines::Found saved;
   if (way != Way::kBoot) saved = co_await saved_.find(planned.record);
   if (way == Way::kFromSaved && !saved.machine) throw Error("there is no saved machine to begin from");
@@ -138,7 +135,7 @@ co::Co<Instances::Running> Instances::runPlanned(Planned planned, Way way, image
   auto begun = co_await beginFromSaved(record, std::move(saved), way == Way::kFromSaved, progress);
   KJ_IF_MAYBE (socket, begun) {
     discarded.release();  // from here the lease decides
-    co_return Running{record.id, record.name(), kj::mv(*socket)};
+    co_return LeasedInstance{record.id, record.name(), kj::mv(*socket)};
   }
   if (way == Way::kFromSaved) throw Error("no machine begins from the saved one");
   Beginning booting;
@@ -146,7 +143,7 @@ co::Co<Instances::Running> Instances::runPlanned(Planned planned, Way way, image
   if (way == Way::kEither && find(record) != nullptr) booted_.insert(record.id);
   auto socket = co_await introduce(record, true);
   discarded.release();
-  co_return Running{record.id, record.name(), kj::mv(socket)};
+  co_return LeasedInstance{record.id, record.name(), kj::mv(socket)};
 }
 
 // The same for two runs that ask for the same, of an image, QEMU and agent that are the same still. Empty:
@@ -158,23 +155,23 @@ std::string Instances::kindOf(const InstanceRecord& record) const {
   return digest.empty() ? "" : digest + encodeSpec(spec);
 }
 
-std::optional<Instances::Running> Instances::takeWaiting(const std::string& kind) {
+std::optional<LeasedInstance> Instances::takeWaiting(const std::string& kind) {
   while (auto waiting = pool_.take(kind)) {
     auto machine = machines_.find(waiting->id);
     if (machine != machines_.end() && !machine->second.link->state().leaving() &&
         activity_.of(waiting->name).empty())
-      return Running{std::move(waiting->id), std::move(waiting->name), kj::mv(waiting->lease)};
+      return waiting;
   }
   return std::nullopt;
 }
 
-co::Co<Pool::Waiting> Instances::makeWaiting(InstanceSpec spec) {
+co::Co<LeasedInstance> Instances::makeWaiting(InstanceSpec spec) {
   image::ProgressCallback unseen = [](const std::string&, uint64_t, uint64_t) {};
   spec.name.clear();
   madeToWait_ = newUuid();
   Planned planned = co_await plan(std::move(spec), madeToWait_, unseen);
-  Running running = co_await runPlanned(std::move(planned), Way::kFromSaved, unseen);
-  co_return Pool::Waiting{std::move(running.id), std::move(running.name), kj::mv(running.socket)};
+  LeasedInstance running = co_await runPlanned(std::move(planned), Way::kFromSaved, unseen);
+  co_return kj::mv(running);
 }
 
 co::Co<void> Instances::endWaiting() {

@@ -35,14 +35,10 @@ class Instances {
   // Answered when the supervisor runs; at once if it does already. A machine that is ending is waited for,
   // and started again. What is suspended goes on, unless it is to be `cold`. Not to be dropped.
   co::Co<void> start(std::string name, bool cold);
-  struct Running {
-    std::string id, name;
-    rpc::Socket::Client socket;
-  };
   // create, start, and a connection with the lease. Dropping the promise, or losing the lease, deletes it.
   // Unless it is to be `cold`, it begins from a saved machine where there is one, and where it has no name of
   // its own it may be one that waited; then its id is another.
-  co::Co<Running> run(InstanceSpec spec, std::string id, bool cold, image::ProgressCallback progress);
+  co::Co<LeasedInstance> run(InstanceSpec spec, std::string id, bool cold, image::ProgressCallback progress);
   co::Co<rpc::Socket::Client> connect(std::string name);
   // Answered when the machine has ended; at once if none runs.
   co::Co<void> stop(std::string name, bool force, uint64_t timeoutMs);
@@ -96,10 +92,10 @@ class Instances {
   co::Co<Planned> plan(InstanceSpec spec, std::string id, image::ProgressCallback progress);
   co::Co<InstanceRecord> make(Planned planned, std::shared_ptr<LoadedMachine> from);
   enum class Way { kBoot, kFromSaved, kEither };
-  co::Co<Running> runPlanned(Planned planned, Way way, image::ProgressCallback progress);
+  co::Co<LeasedInstance> runPlanned(Planned planned, Way way, image::ProgressCallback progress);
   std::string kindOf(const InstanceRecord& record) const;
-  std::optional<Running> takeWaiting(const std::string& kind);
-  co::Co<Pool::Waiting> makeWaiting(InstanceSpec spec);
+  std::optional<LeasedInstance> takeWaiting(const std::string& kind);
+  co::Co<LeasedInstance> makeWaiting(InstanceSpec spec);
   co::Co<void> erase(InstanceRecord record);
   co::Co<void> discard(InstanceRecord ended);
   void describe(const InstanceRecord& record, rpc::InstanceInfo::Builder info) const;

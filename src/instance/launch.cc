@@ -5,6 +5,7 @@
 #include <cstring>
 #include <unistd.h>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/paths.h"
 #include "base/text.h"
@@ -46,8 +47,7 @@ void fill(rpc::VmConfig::Builder config, const InstanceRecord& record, const ima
 }
 
 void authorizeKey(rpc::VmConfig::Builder config, const Fd& instanceDir) {
-  if (::faccessat(instanceDir.get(), "key.pub", F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
-    return;  // one that begins from a saved machine has none
+  if (!isThere(instanceDir, "key.pub")) return;  // one that begins from a saved machine has none
   std::string key = readAll(openBeneath(instanceDir, "key.pub", O_RDONLY), kPublicKey, "key.pub");
   while (!key.empty() && key.back() == '\n') key.pop_back();
   config.initAuthorizedKeys(1).set(0, key);

@@ -8,9 +8,9 @@ namespace {
 constexpr kj::Duration kQuiet = 1 * kj::SECONDS;  // since the last run, which comes first
 }
 
-std::optional<Pool::Waiting> Pool::take(const std::string& kind) {
+std::optional<LeasedInstance> Pool::take(const std::string& kind) {
   if (kind != kind_ || waiting_.empty()) return std::nullopt;
-  Waiting taken = kj::mv(waiting_.front());
+  LeasedInstance taken = kj::mv(waiting_.front());
   waiting_.erase(waiting_.begin());
   return taken;
 }
@@ -27,23 +27,24 @@ void Pool::want(const std::string& kind, InstanceSpec spec) {
 std::vector<std::string> Pool::clear() {
   filling_ = nullptr;
   std::vector<std::string> ids;
-  for (const Waiting& each : waiting_) ids.push_back(each.id);
+  for (const LeasedInstance& each : waiting_) ids.push_back(each.id);
   waiting_.clear();
   return ids;
 }
 
 bool Pool::holds(const std::string& id) const {
-  return std::any_of(waiting_.begin(), waiting_.end(), [&](const Waiting& each) { return each.id == id; });
+  return std::any_of(waiting_.begin(), waiting_.end(),
+                     [&](const LeasedInstance& each) { return each.id == id; });
 }
 
 void Pool::forget(const std::string& id) {
-  std::erase_if(waiting_, [&](const Waiting& each) { return each.id == id; });
+  std::erase_if(waiting_, [&](const LeasedInstance& each) { return each.id == id; });
 }
 
 co::Co<void> Pool::fill() {
   co_await timer_.afterDelay(kQuiet);
   while (waiting_.size() < limits_.size) {
-    Waiting made = co_await make_(spec_);
+    LeasedInstance made = co_await make_(spec_);
     waiting_.push_back(kj::mv(made));
   }
   if (limits_.idle == 0 * kj::SECONDS) co_return;

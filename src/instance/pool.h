@@ -15,23 +15,25 @@
 
 namespace cove {
 
+// Its lease is a connection, whose end deletes it.
+struct LeasedInstance {
+  std::string id, name;
+  rpc::Socket::Client lease;
+};
+
 class Pool {
  public:
   struct Limits {
     size_t size = 0;                       // 0: none waits
     kj::Duration idle = 10 * kj::MINUTES;  // without a run; then all end. 0: they wait for ever
   };
-  struct Waiting {
-    std::string id, name;
-    rpc::Socket::Client lease;
-  };
-  using Make = std::function<kj::Promise<Waiting>(InstanceSpec)>;
+  using Make = std::function<kj::Promise<LeasedInstance>(InstanceSpec)>;
 
   Pool(kj::Timer& timer, Limits limits, Make make, const Log& log)
       : timer_(timer), limits_(limits), make_(std::move(make)), log_(log) {}
 
   // One of that kind. It may have ended since it was made.
-  std::optional<Waiting> take(const std::string& kind);
+  std::optional<LeasedInstance> take(const std::string& kind);
   // One of that kind was run: as many as there should be are made, a moment later and one after another, as
   // nobody waits for them.
   void want(const std::string& kind, InstanceSpec spec);
@@ -52,7 +54,7 @@ class Pool {
   const Log& log_;
   std::string kind_;
   InstanceSpec spec_;
-  std::vector<Waiting> waiting_;  // all of kind_
+  std::vector<LeasedInstance> waiting_;  // all of kind_
   kj::Promise<void> filling_ = nullptr;
 };
 

@@ -13,10 +13,10 @@ class PoolTest : public testing::Test {
   ~PoolTest() noexcept override {}
 
   Pool make(size_t size, kj::Duration idle = 10 * kj::MINUTES) {
-    Pool::Make make = [this](InstanceSpec spec) -> kj::Promise<Pool::Waiting> {
+    Pool::Make make = [this](InstanceSpec spec) -> kj::Promise<LeasedInstance> {
       if (broken_) return toKj(Error("nothing to begin from"));
       std::string name = spec.os + "-" + std::to_string(++made_);
-      return Pool::Waiting{"id-" + name, name, nullptr};
+      return LeasedInstance{"id-" + name, name, nullptr};
     };
     return Pool(timer_, {size, idle}, make, log_);
   }
@@ -29,7 +29,7 @@ class PoolTest : public testing::Test {
     spec.os = os;
     return spec;
   }
-  static std::string nameOf(std::optional<Pool::Waiting> taken) { return taken ? taken->name : ""; }
+  static std::string nameOf(std::optional<LeasedInstance> taken) { return taken ? taken->name : ""; }
 
   kj::EventLoop loop_;
   kj::WaitScope scope_{loop_};

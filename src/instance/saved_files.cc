@@ -10,8 +10,6 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "machine/disk_layers.h"
-#include "machine/saved_memory.h"
 
 namespace cove {
 
@@ -128,7 +126,7 @@ std::string digestOf(std::string_view text) {
 
 void sealSaved(const Fd& store, const Fd& dir, const std::string& madeOf) {
   nlohmann::json files;
-  for (const char* name : {kSavedMemory, kSavedDevices, kDiskName, kSavedOverlay}) {
+  for (const char* name : kSavedFiles) {
     files[name] = digestOfFile(dir, name);
     check(::fchmodat(dir.get(), name, 0400, 0), "protect", name);
   }

@@ -13,6 +13,8 @@
 #pragma once
 #include <string>
 
+#include "machine/disk_layers.h"
+#include "machine/saved_memory.h"
 #include "machine/setup.h"
 
 namespace cove {
@@ -21,6 +23,7 @@ namespace cove {
 std::string digestOf(std::string_view text);
 
 inline constexpr const char* kSavedOverlay = "overlay";
+inline constexpr const char* kSavedFiles[] = {kSavedMemory, kSavedDevices, kDiskName, kSavedOverlay};
 
 // Takes a directory in which a machine was saved: digests, seal, modes. `madeOf` is a JSON text.
 void sealSaved(const Fd& store, const Fd& dir, const std::string& madeOf);

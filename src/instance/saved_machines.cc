@@ -33,8 +33,7 @@ Fd openStore(const StateDir& state) {
 // What is left in its directory is what is sealed.
 void removeTraces(const Fd& dir) {
   for (const std::string& name : entriesOf(dir))
-    if (name != kSavedMemory && name != kSavedDevices && name != kDiskName && name != kSavedOverlay)
-      removeTree(dir, name);
+    if (!std::ranges::count(kSavedFiles, name)) removeTree(dir, name);
 }
 }  // namespace
 
@@ -51,11 +50,6 @@ Fd SavedMachines::open(const std::string& name) const {
   return openBeneath(store_, name, O_RDONLY | O_DIRECTORY);
 }
 
-bool SavedMachines::isThere(const std::string& name) const {
-  struct stat st;
-  return ::fstatat(store_.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
 // The order in which they go when there is too little room.
 void SavedMachines::touch(const std::string& name) const noexcept {
   ::utimensat(store_.get(), name.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
@@ -68,6 +62,7 @@ std::vector<std::string> SavedMachines::names() const {
 }
 
 std::optional<SavedKey> SavedMachines::keyOf(const InstanceRecord& record) const {
+  if (limit_ == 0) return std::nullopt;
   auto image = images_.get(record.image);
   auto acceleration = knownAcceleration(requireQemu(), state_.fd);
   if (!image || !acceleration) return std::nullopt;
@@ -77,23 +72,21 @@ std::optional<SavedKey> SavedMachines::keyOf(const InstanceRecord& record) const
 }
 
 std::string SavedMachines::digestOf(const InstanceRecord& record) const {
-  std::optional<SavedKey> key;
-  if (limit_ > 0) key = keyOf(record);
+  auto key = keyOf(record);
   return key ? key->digest : "";
 }
 
 co::Co<SavedMachines::Found> SavedMachines::find(InstanceRecord record) {
-  std::optional<SavedKey> key;
-  if (limit_ > 0) key = keyOf(record);
+  auto key = keyOf(record);
   Found found;
   if (!key) co_return found;
   std::string digest = key->digest;
-  if (!isThere(digest)) loaded_.erase(digest);
-  if (isThere(digest) && !loaded_.contains(digest)) {
+  if (!isThere(store_, digest)) loaded_.erase(digest);
+  if (isThere(store_, digest) && !loaded_.contains(digest)) {
     std::string trouble;
     try {
       auto machine = co_await load(digest, record, *key);
-      if (isThere(digest)) remember(digest, kj::mv(machine));
+      if (isThere(store_, digest)) remember(digest, kj::mv(machine));
     } catch (...) {
       trouble = currentError().message();
     }
@@ -133,9 +126,9 @@ void SavedMachines::remember(const std::string& digest, std::shared_ptr<LoadedMa
 }
 
 co::Co<void> SavedMachines::make(InstanceRecord record) {
-  std::optional<SavedKey> key;
-  if (limit_ > 0 && !making_) key = keyOf(record);
-  if (!key || failed_.contains(key->digest) || isThere(key->digest)) co_return;
+  if (making_) co_return;
+  auto key = keyOf(record);
+  if (!key || failed_.contains(key->digest) || isThere(store_, key->digest)) co_return;
   making_ = true;
   KJ_DEFER(making_ = false);
   std::string stage = kStagePrefix + newUuid();

@@ -59,7 +59,6 @@ class SavedMachines {
   co::Co<void> runMachine(InstanceRecord record, Fd dir, Beginning beginning);
   co::Co<std::shared_ptr<LoadedMachine>> load(std::string directory, InstanceRecord record, SavedKey key);
   void remember(const std::string& digest, std::shared_ptr<LoadedMachine> loaded);
-  bool isThere(const std::string& name) const;
   void touch(const std::string& name) const noexcept;
   uint64_t remove(const std::string& name);
   void clear(const std::string& stage) noexcept;

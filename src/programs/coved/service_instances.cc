@@ -36,7 +36,7 @@ co::Co<void> DaemonService::runInstance(RunContext context) {
   auto running = co_await parts_.instances.run(std::move(spec), std::move(id), cold, std::move(progress));
   context.getResults().setName(running.name);
   context.getResults().setId(running.id);
-  context.getResults().setSocket(kj::mv(running.socket));
+  context.getResults().setSocket(kj::mv(running.lease));
 }
 
 co::Co<void> DaemonService::startInstance(StartContext context) {
