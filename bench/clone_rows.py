@@ -12,7 +12,7 @@ from home import SMALL
 from memory_rows import sizes
 from saved_rows import await_saved
 
-SETTLE = 10  # seconds after the last start: the machines' keys are made then
+SETTLE = 10  # seconds after the last start
 IDLE = 30  # seconds
 SOME = 0.1  # of them are the first, and the last
 KEPT = ("sh", "-c", "echo ready; cat")

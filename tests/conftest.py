@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support import (BIN, BOOT, OS, SMALL, Cove, archive_is_reachable, cove_processes, eventually,
+from support import (BIN, OS, SMALL, Cove, archive_is_reachable, await_saved, boot_id, cove_processes, eventually,
                      link_images)
 
 
@@ -125,3 +125,28 @@ def small_disk_with_image(small_disk, store):
     small_disk.home.mkdir(mode=0o700)
     subprocess.run(["cp", "-a", "--sparse=always", store.home / "_images", small_disk.home / "_images"], check=True)
     return small_disk
+
+
+@pytest.fixture(scope="module")
+def kept(area, store):
+    """A state directory with a saved machine, which the tests of a module leave as it is."""
+    cove = Cove(area / "saved", COVE_SAVED_LIMIT="8G")
+    link_images(store.home, cove.home)
+    cove.cold = boot_id(cove)
+    [cove.key] = await_saved(cove)
+    yield cove
+    cove.clear()
+    shutil.rmtree(cove.root)
+
+
+@pytest.fixture
+def saved(kept, area, nothing_left):
+    """A state directory of the test's own with that saved machine, and no daemon yet."""
+    cove = Cove(area / "saved-copy", COVE_SAVED_LIMIT="8G")
+    link_images(kept.home, cove.home)
+    others = lambda _, names: [n for n in names if len(n) == 64 and n != kept.key or n.startswith(".stage-")]
+    shutil.copytree(kept.home / "_saved", cove.home / "_saved", ignore=others)
+    shutil.copy(kept.home / "acceleration.json", cove.home)
+    yield cove
+    cove.clear()
+    shutil.rmtree(cove.root)

@@ -249,6 +249,10 @@ def await_saved(cove) -> list[str]:
     return eventually(lambda: saved_names(cove), BOOT, "a machine to be saved")
 
 
+def boot_id(cove, *options):
+    return cove("run", *options, *SMALL, OS, "--", "cat", "/proc/sys/kernel/random/boot_id").out
+
+
 def link_images(source: Path, target: Path):
     """Gives another state directory the images of this one; they are never written, so links do."""
     target.mkdir(mode=0o700, parents=True)

@@ -5,14 +5,13 @@ import signal
 
 import pytest
 
-from support import OS, SMALL, eventually
-from test_saved import boot_id, kept, saved  # noqa: F401, fixtures
+from support import OS, SMALL, boot_id, eventually
 
 SIZE = 2
 
 
 @pytest.fixture
-def pool(saved):  # noqa: F811
+def pool(saved):
     saved.environment["COVE_RUN_POOL"] = str(SIZE)
     boot_id(saved)
     await_waiting(saved)
@@ -84,7 +83,7 @@ def test_they_end_with_the_daemon(pool, end):
     eventually(lambda: pool.instances() == [], 30, "instances to be deleted")
 
 
-def test_they_end_when_nobody_runs_one(saved):  # noqa: F811
+def test_they_end_when_nobody_runs_one(saved):
     saved.environment |= {"COVE_RUN_POOL": "1", "COVE_IDLE_TIMEOUT": "5s"}
     boot_id(saved)
     eventually(lambda: saved.daemon_pid() is None, 60, "the daemon to end, as it does without them")
@@ -98,7 +97,7 @@ def test_an_image_is_not_in_use_by_them(pool):
     assert pool.instances() == []
 
 
-def test_a_size_that_is_none_is_refused(saved):  # noqa: F811
+def test_a_size_that_is_none_is_refused(saved):
     saved.environment["COVE_RUN_POOL"] = "many"
     result = saved("list", check=False)
     assert result.status == 1

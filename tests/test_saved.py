@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from support import BOOT, OS, SMALL, Cove, await_saved, eventually, link_images, saved_names
+from support import BOOT, OS, SMALL, await_saved, boot_id, eventually, saved_names
 
 # What two machines must not share, a line each; keys are made anew here.
 DRAW = r"""
@@ -23,35 +23,6 @@ openssl rand -hex 16
 head -c 16 /var/lib/systemd/random-seed | od -An -tx1
 """
 LINES = 7
-
-
-def boot_id(cove, *options):
-    return cove("run", *options, *SMALL, OS, "--", "cat", "/proc/sys/kernel/random/boot_id").out
-
-
-@pytest.fixture(scope="module")
-def kept(area, store):
-    """A state directory with a saved machine, which tests leave as it is."""
-    cove = Cove(area / "saved", COVE_SAVED_LIMIT="8G")
-    link_images(store.home, cove.home)
-    cove.cold = boot_id(cove)
-    [cove.key] = await_saved(cove)
-    yield cove
-    cove.clear()
-    shutil.rmtree(cove.root)  # another module has one of its own there
-
-
-@pytest.fixture
-def saved(kept, area, nothing_left):
-    """A state directory of the test's own with that saved machine, and no daemon yet."""
-    cove = Cove(area / "saved-copy", COVE_SAVED_LIMIT="8G")
-    link_images(kept.home, cove.home)
-    others = lambda _, names: [n for n in names if len(n) == 64 and n != kept.key or n.startswith(".stage-")]
-    shutil.copytree(kept.home / "_saved", cove.home / "_saved", ignore=others)
-    shutil.copy(kept.home / "acceleration.json", cove.home)
-    yield cove
-    cove.clear()
-    shutil.rmtree(cove.root)
 
 
 @pytest.mark.smoke
